@@ -1,0 +1,1 @@
+"""Variational autoencoders in JAX, as pure functions that compose."""

@@ -1,0 +1,8 @@
+"""Probability distributions, one family per file; see `base.py` for what they share."""
+
+from vae.distributions.base import Distribution as Distribution
+from vae.distributions.base import distribution as distribution
+from vae.distributions.base import static_field as static_field
+from vae.distributions.bernoulli import Bernoulli as Bernoulli
+from vae.distributions.normal import Normal as Normal
+from vae.distributions.normal import standard_normal as standard_normal

@@ -1,0 +1,102 @@
+"""What every distribution shares: the protocol, the pytree registration, and the refusal of bad parameters.
+
+A distribution here is ONE example: a frozen dataclass whose fields are arrays without a batch axis. `log_prob` is
+summed over the event and has shape (). Batches, importance samples and seeds are axes that the caller adds with
+`jax.vmap`, which is why there is no batch shape, event shape or broadcasting rule to remember.
+"""
+
+import dataclasses
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, dataclass_transform, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+DataSpace = Literal["binary", "uint8", "real", "count", "tokens"]
+T = TypeVar("T")
+
+
+@runtime_checkable
+class Distribution(Protocol):
+    """A probability distribution over one example.
+
+    Besides these members a family has what exists for it in closed form: the properties `mean`, `mode` and `variance`,
+    and the method `entropy()` in nats. A family without a density (a deterministic encoder) raises TypeError in `log_prob`.
+    """
+
+    data_space: ClassVar[DataSpace]
+
+    def sample(self, key: Array) -> Array:
+        """Draw one value."""
+        ...
+
+    def sample_and_log_prob(self, key: Array) -> tuple[Array, Array]:
+        """Draw one value z and return it with log q(z), without inverting a transformation where that can be avoided."""
+        ...
+
+    def log_prob(self, value: Array) -> Float[Array, ""]:
+        """Log density (or log mass) of `value` in nats, summed over the event."""
+        ...
+
+
+@dataclass_transform(frozen_default=True)
+def distribution(cls: type[T]) -> type[T]:
+    """Turn a class into a frozen dataclass that is a JAX pytree.
+
+    Fields are children; those declared with `static_field()` are part of the tree structure. `__post_init__`, where a family
+    refuses bad parameters, runs only when a user constructs the object: rebuilding one from leaves (in `jit`, `vmap`, `grad`)
+    skips it, so that transformations may put what they like in the leaves.
+    """
+    cls = dataclasses.dataclass(frozen=True)(cls)
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    children = tuple(f.name for f in fields if not f.metadata.get("static"))
+    static = tuple(f.name for f in fields if f.metadata.get("static"))
+
+    def flatten(obj):
+        return tuple(getattr(obj, name) for name in children), tuple(getattr(obj, name) for name in static)
+
+    def flatten_with_keys(obj):
+        pairs = tuple((jax.tree_util.GetAttrKey(name), getattr(obj, name)) for name in children)
+        return pairs, tuple(getattr(obj, name) for name in static)
+
+    def unflatten(aux, leaves):
+        obj = object.__new__(cls)
+        for name, value in zip(children + static, (*leaves, *aux), strict=True):
+            object.__setattr__(obj, name, value)
+        return obj
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten_with_keys, unflatten, flatten)
+    return cls
+
+
+def static_field(**kwargs: Any) -> Any:
+    """A dataclass field that is structure, not data: it is hashed, never traced."""
+    return dataclasses.field(metadata={"static": True}, **kwargs)
+
+
+def concrete(*values: Any) -> bool:
+    """Whether every value is known now (not traced), so that it may be checked."""
+    return all(isinstance(v, (int, float, np.ndarray, np.generic, jax.Array)) and not isinstance(v, jax.core.Tracer) for v in values)
+
+
+def require(condition: Any, message: str) -> None:
+    """Raise ValueError(message) where a concrete condition does not hold everywhere; a traced one passes.
+
+    >>> require(concentration >= 0, f"VonMises got a concentration of {concentration}, wanted >= 0; ...")
+    """
+    if concrete(condition) and not bool(np.all(condition)):
+        raise ValueError(message)
+
+
+def require_same_shape(family: str, **fields: Any) -> None:
+    """Refuse fields whose shapes differ; shapes are static, so this works under tracing too."""
+    shapes = {name: jnp.shape(value) for name, value in fields.items()}
+    if len(set(shapes.values())) > 1:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"{family} got {listed}; wanted equal shapes: broadcast one of them first.")
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """The shape of an array or of a Python number."""
+    return tuple(jnp.shape(value))

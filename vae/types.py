@@ -1,0 +1,180 @@
+"""The records that cross module boundaries. No logic.
+
+A model returns distributions; only an objective returns a number to minimise. Every function in these records sees ONE
+example; the batch is the `jax.vmap` in `vae.objectives.over_batch`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+from jaxtyping import Array, Float
+
+from vae.distributions.base import Distribution
+
+Key = Array
+PyTree = Any
+Params = dict[str, PyTree]
+
+
+class Batch(NamedTuple):
+    """Examples with a leading batch axis.
+
+    x:       pytree of data.
+    context: pytree of what is conditioned on, () when nothing is.
+    weight:  (batch,) weight of each example in every mean; zero for padding, so that partial batches stay exact.
+    """
+
+    x: PyTree
+    context: PyTree
+    weight: Float[Array, "batch"]
+
+
+@jax.tree_util.register_pytree_with_keys_class
+class Settings(Mapping):
+    """The numbers of one step, by name (`beta`, `temperature`, ...), traced; and `training`, which is structure.
+
+    `training` decides what cannot be decided by a number: whether batch normalisation uses the batch or its running average.
+    """
+
+    def __init__(self, values: Mapping[str, Any] | None = None, *, training: bool = False):
+        self.values_by_name = dict(values or {})
+        self.training = training
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.values_by_name:
+            known = ", ".join(sorted(self.values_by_name)) or "none"
+            raise KeyError(f"the setting {name!r} was asked for, but the run has {known}; pass settings={{{name!r}: value}} to vae.fit.")
+        return self.values_by_name[name]
+
+    def __iter__(self):
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+    def __repr__(self) -> str:
+        return f"Settings({self.values_by_name}, training={self.training})"
+
+    def tree_flatten_with_keys(self):
+        names = tuple(sorted(self.values_by_name))
+        children = tuple((jax.tree_util.DictKey(n), self.values_by_name[n]) for n in names)
+        return children, (names, self.training)
+
+    @classmethod
+    def tree_unflatten(cls, aux, children):
+        names, training = aux
+        return cls(dict(zip(names, children, strict=True)), training=training)
+
+
+class Latent(NamedTuple):
+    """One group of latent variables of one example.
+
+    posterior: q(z | x, parents in q).
+    prior:     p(z | parents in p). Where those parents were sampled after this group, so that a closed-form divergence would
+               be wrong, the model wraps it in `distributions.AtSample`, which has a density and no row in the KL table.
+    value:     the sampled z, or the value that was given.
+    log_q:     log q(value) in nats, shape (); None for a posterior without a density.
+    """
+
+    posterior: Distribution
+    prior: Distribution
+    value: PyTree
+    log_q: Float[Array, ""] | None
+
+
+class Trace(NamedTuple):
+    """What one pass through the model says of one example.
+
+    likelihood: p(x | z), a distribution in the data space of x.
+    latents:    the groups, ancestors first.
+    penalty:    what is not a probability (a commitment term), shape (), in nats.
+    statistics: what the model's carried state needs from this example (codes, moments).
+    """
+
+    likelihood: Distribution
+    latents: tuple[Latent, ...]
+    penalty: Float[Array, ""] | float = 0.0
+    statistics: PyTree = ()
+
+
+class Model(NamedTuple):
+    """A latent-variable model as pure functions of one example.
+
+    init(key) -> params, state                  params = {"posterior": ..., "generative": ...}; state is carried, not differentiated
+    infer(params, state, x, context, settings) -> draw       the encoder runs once
+        draw(key, values=()) -> Trace           samples the groups, or keeps and scores the values given (None: sample this one)
+    prior(params, state, key, context, values=(), temperature=1.0) -> values       ancestral sampling; keeps the groups given
+    decode(params, state, values, context) -> likelihood
+    update(state, statistics, key) -> state     after the vmap: `statistics` has a leading batch axis
+    """
+
+    init: Callable
+    infer: Callable
+    prior: Callable
+    decode: Callable
+    update: Callable
+
+
+class Terms(NamedTuple):
+    """The numbers of one example, all in nats.
+
+    log_likelihood: log p(x | z), summed over the event; shape ().
+    rates:          per latent group, what that group costs; unsummed where it factorises, so that a dimension can be looked at.
+    penalty:        the model's own penalty, shape ().
+    """
+
+    log_likelihood: Float[Array, ""]
+    rates: tuple[Array, ...]
+    penalty: Float[Array, ""]
+
+
+class Carried(NamedTuple):
+    """What is carried from step to step and not differentiated: the model's state and the objective's."""
+
+    model: PyTree
+    objective: PyTree
+
+
+class Objective(NamedTuple):
+    """What is minimised, as pure functions of a batch.
+
+    init(key) -> params, state                  the objective's own parameters (a discriminator; {} for most) and carried state
+    loss(params, carried, key, batch, settings, model) -> losses, (terms, aux)
+        losses: a scalar that every player descends, or a dict with one scalar per player: "posterior", "generative", "objective".
+                A player's parameters receive the gradient of their own entry only.
+        terms:  Terms with a leading batch axis, for the log.
+        aux:    {"statistics": the model's batched statistics, "metrics": {name: scalar}, ...whatever `update` needs}
+    update(state, aux, key) -> state            the objective's carried state (a controller's integral)
+    """
+
+    init: Callable
+    loss: Callable
+    update: Callable
+
+
+class Family(NamedTuple):
+    """How a network's output becomes a distribution.
+
+    outputs: the shape the network must produce.
+    build:   maps an array of that shape to a distribution.
+    """
+
+    outputs: tuple[int, ...]
+    build: Callable[[Array], Distribution]
+
+
+class Network(NamedTuple):
+    """A neural network as two pure functions of one example.
+
+    init(key, *inputs) -> params, state         from example inputs (arrays or ShapeDtypeStructs), one example each
+    apply(params, state, *inputs, training=False) -> output, state
+        under `training` the returned state is what this batch would make it (batch normalisation reduces over the axis named
+        "batch"); otherwise it is the state given.
+    """
+
+    init: Callable
+    apply: Callable
+
+
+Schedule = Callable[[Any], Any]
