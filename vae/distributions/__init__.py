@@ -4,5 +4,6 @@ from vae.distributions.base import Distribution as Distribution
 from vae.distributions.base import distribution as distribution
 from vae.distributions.base import static_field as static_field
 from vae.distributions.bernoulli import Bernoulli as Bernoulli
+from vae.distributions.laplace import Laplace as Laplace
 from vae.distributions.normal import Normal as Normal
 from vae.distributions.normal import standard_normal as standard_normal
