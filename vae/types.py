@@ -44,7 +44,7 @@ class Settings(Mapping):
     def __getitem__(self, name: str) -> Any:
         if name not in self.values_by_name:
             known = ", ".join(sorted(self.values_by_name)) or "none"
-            raise KeyError(f"the setting {name!r} was asked for, but the run has {known}; pass settings={{{name!r}: value}} to vae.fit.")
+            raise KeyError(f"the setting {name!r} was asked for, but the run has {known}; pass it in settings= to vae.fit.")
         return self.values_by_name[name]
 
     def __iter__(self):
@@ -57,12 +57,14 @@ class Settings(Mapping):
         return f"Settings({self.values_by_name}, training={self.training})"
 
     def tree_flatten_with_keys(self):
+        """The values by sorted name; the names and `training` are structure."""
         names = tuple(sorted(self.values_by_name))
         children = tuple((jax.tree_util.DictKey(n), self.values_by_name[n]) for n in names)
         return children, (names, self.training)
 
     @classmethod
     def tree_unflatten(cls, aux, children):
+        """The inverse of `tree_flatten_with_keys`."""
         names, training = aux
         return cls(dict(zip(names, children, strict=True)), training=training)
 
@@ -101,9 +103,9 @@ class Trace(NamedTuple):
 class Model(NamedTuple):
     """A latent-variable model as pure functions of one example.
 
-    init(key) -> params, state                  params = {"posterior": ..., "generative": ...}; state is carried, not differentiated
+    init(key) -> params, state                  params = {"posterior": ..., "generative": ...}; state is not differentiated
     infer(params, state, x, context, settings) -> draw       the encoder runs once
-        draw(key, values=()) -> Trace           samples the groups, or keeps and scores the values given (None: sample this one)
+        draw(key, values=()) -> Trace           samples the groups, or keeps and scores the values given (None: sample it)
     prior(params, state, key, context, values=(), temperature=1.0) -> values       ancestral sampling; keeps the groups given
     decode(params, state, values, context) -> likelihood
     update(state, statistics, key) -> state     after the vmap: `statistics` has a leading batch axis
@@ -141,8 +143,8 @@ class Objective(NamedTuple):
 
     init(key) -> params, state                  the objective's own parameters (a discriminator; {} for most) and carried state
     loss(params, carried, key, batch, settings, model) -> losses, (terms, aux)
-        losses: a scalar that every player descends, or a dict with one scalar per player: "posterior", "generative", "objective".
-                A player's parameters receive the gradient of their own entry only.
+        losses: a scalar that every player descends, or a dict with one scalar per player ("posterior", "generative",
+                "objective"). A player's parameters receive the gradient of their own entry only.
         terms:  Terms with a leading batch axis, for the log.
         aux:    {"statistics": the model's batched statistics, "metrics": {name: scalar}, ...whatever `update` needs}
     update(state, aux, key) -> state            the objective's carried state (a controller's integral)
@@ -151,6 +153,19 @@ class Objective(NamedTuple):
     init: Callable
     loss: Callable
     update: Callable
+
+
+class Data(NamedTuple):
+    """What a model has to know of the data it is built for; part of a run's record.
+
+    shape: of one example, (height, width, channels) for images.
+    space: what the values are, a `DataSpace`; a likelihood of another space reports a cross-entropy instead of an NLL.
+    mean:  the mean training example, from which the decoder's output bias starts; None where a trained model is rebuilt.
+    """
+
+    shape: tuple[int, ...]
+    space: str
+    mean: Array | None = None
 
 
 class Family(NamedTuple):
@@ -164,6 +179,18 @@ class Family(NamedTuple):
     build: Callable[[Array], Distribution]
 
 
+class Prior(NamedTuple):
+    """How p(z | context) is made from its own parameters.
+
+    init(key) -> params                         {} for a fixed prior
+    build(params, context, encode) -> distribution
+        encode(x) -> posterior distribution     for a prior made of encoded pseudo-inputs (VampPrior)
+    """
+
+    init: Callable
+    build: Callable
+
+
 class Network(NamedTuple):
     """A neural network as two pure functions of one example.
 
@@ -175,6 +202,3 @@ class Network(NamedTuple):
 
     init: Callable
     apply: Callable
-
-
-Schedule = Callable[[Any], Any]

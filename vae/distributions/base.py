@@ -77,7 +77,8 @@ def static_field(**kwargs: Any) -> Any:
 
 def concrete(*values: Any) -> bool:
     """Whether every value is known now (not traced), so that it may be checked."""
-    return all(isinstance(v, (int, float, np.ndarray, np.generic, jax.Array)) and not isinstance(v, jax.core.Tracer) for v in values)
+    known = (int, float, np.ndarray, np.generic, jax.Array)
+    return all(isinstance(v, known) and not isinstance(v, jax.core.Tracer) for v in values)
 
 
 def require(condition: Any, message: str) -> None:

@@ -1,0 +1,135 @@
+"""Bounds on the evidence log p(x): the ELBO with its parts, and importance sampling."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vae.evaluation.batches import map_examples
+from vae.objectives import Rate, analytic, log_ratio, terms_of
+from vae.types import Key, Model, Params, PyTree, Settings, Terms, Trace
+
+ROWS_IN_FLIGHT = 1000
+
+
+@partial(jax.jit, static_argnames=("model", "rates", "batch_size"))
+def elbo_terms(
+    model: Model,
+    params: Params,
+    state: PyTree,
+    x: PyTree,
+    key: Key,
+    *,
+    context: PyTree = (),
+    rates: Rate | tuple[Rate, ...] = analytic,
+    batch_size: int = 500,
+) -> Terms:
+    """The terms of the ELBO at beta 1, one latent sample per example, with a leading axis of examples; nats.
+
+    key: fixes the noise of every example, so two models, or one model at two steps, are compared on the same noise.
+    """
+
+    def one(key, example):
+        x, context = example
+        draw_key, rate_key = jax.random.split(key)
+        return terms_of(model.infer(params, state, x, context, Settings())(draw_key), x, rates, rate_key)
+
+    return map_examples(one, key, (x, context), batch_size)
+
+
+class Evidence(NamedTuple):
+    """An importance-sampled bound on log p(x), one entry per example.
+
+    log_evidence:          log 1/K sum_k w_k, a lower bound in expectation; nats.
+    monte_carlo_error:     its standard error over the K draws, by the delta method; nats.
+    effective_sample_size: (sum w)^2 / sum w^2, between 1 and K.
+    """
+
+    log_evidence: Float[Array, "examples"]
+    monte_carlo_error: Float[Array, "examples"]
+    effective_sample_size: Float[Array, "examples"]
+
+
+class _Weights(NamedTuple):
+    """Running sums of importance weights, all scaled by exp(-largest)."""
+
+    largest: Float[Array, ""]
+    total: Float[Array, ""]
+    squares: Float[Array, ""]
+
+
+def log_weight(trace: Trace, x: PyTree) -> Float[Array, ""]:
+    """log p(x | z) + sum_groups [ log p(z) - log q(z) ] at the sampled z, in nats.
+
+    Raises TypeError for a posterior without a density.
+    """
+    return trace.likelihood.log_prob(x) - sum(log_ratio(latent, None) for latent in trace.latents)
+
+
+@partial(jax.jit, static_argnames=("model", "samples", "batch_size"))
+def importance_sampled_evidence(
+    model: Model,
+    params: Params,
+    state: PyTree,
+    x: PyTree,
+    key: Key,
+    *,
+    samples: int,
+    context: PyTree = (),
+    batch_size: int = 100,
+) -> Evidence:
+    """log p(x) >= E log 1/K sum_k p(x, z_k) / q(z_k | x), z_k ~ q(z | x). (Burda et al. 2016, eq. 8.)
+
+    The encoder runs once per example; the samples stream through in chunks of about `ROWS_IN_FLIGHT` decoder rows with a
+    running log-sum-exp, so memory does not grow with `samples`.
+    """
+    if samples < 1:
+        raise ValueError(f"samples is {samples}; wanted at least 1 importance sample.")
+    width = max(1, min(samples, ROWS_IN_FLIGHT // batch_size))
+
+    def one(key, example):
+        x, context = example
+        draw = model.infer(params, state, x, context, Settings())
+
+        def chunk(weights, start):
+            index = start + jnp.arange(width)
+            keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
+            log_weights = jax.vmap(lambda k: log_weight(draw(k), x))(keys)
+            return _accumulate(weights, jnp.where(index < samples, log_weights, -jnp.inf)), None
+
+        empty = _Weights(largest=jnp.array(-jnp.inf), total=jnp.zeros(()), squares=jnp.zeros(()))
+        return jax.lax.scan(chunk, empty, jnp.arange(0, samples, width))[0]
+
+    return _summarise(map_examples(one, key, (x, context), batch_size), samples)
+
+
+def _accumulate(weights: _Weights, log_weights: Float[Array, "chunk"]) -> _Weights:
+    """Add weights to the running sums, rescaling both to the larger maximum."""
+    largest = jnp.maximum(weights.largest, jnp.max(log_weights))
+    safe = jnp.where(jnp.isfinite(largest), largest, 0.0)
+    old = jnp.exp(weights.largest - safe)
+    new = jnp.exp(log_weights - safe)
+    return _Weights(
+        largest=largest,
+        total=weights.total * old + jnp.sum(new),
+        squares=weights.squares * jnp.square(old) + jnp.sum(jnp.square(new)),
+    )
+
+
+def _summarise(weights: _Weights, samples: int) -> Evidence:
+    """The bound, with the delta method's sd(w) / (mean(w) sqrt(K)) = sqrt((sum w^2 / (sum w)^2 - 1/K) K / (K - 1))."""
+    share = weights.squares / jnp.square(weights.total)
+    spread = jnp.maximum(share - 1.0 / samples, 0.0) * samples / max(samples - 1, 1)
+    return Evidence(
+        log_evidence=weights.largest + jnp.log(weights.total) - jnp.log(samples),
+        monte_carlo_error=jnp.sqrt(spread),
+        effective_sample_size=1.0 / share,
+    )
+
+
+def rates_of(rates: Rate | Sequence[Rate]) -> Rate | tuple[Rate, ...]:
+    """Rates as a hashable argument."""
+    return tuple(rates) if isinstance(rates, Sequence) else rates

@@ -1,0 +1,32 @@
+"""The state of the latent variables: posterior means, and which units carry information."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from vae.evaluation.batches import map_examples
+from vae.types import Key, Model, Params, PyTree, Settings
+
+ACTIVE_THRESHOLD = 0.01
+
+
+@partial(jax.jit, static_argnames=("model", "batch_size"))
+def encode(model: Model, params: Params, state: PyTree, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500):
+    """Posterior means E_q[z | x], a tuple with one (examples, ...) array per group; deeper groups at a sampled ancestor.
+
+    A family without a closed-form mean is represented by its sample.
+    """
+
+    def one(key, example):
+        x, context = example
+        latents = model.infer(params, state, x, context, Settings())(key).latents
+        return tuple(getattr(latent.posterior, "mean", latent.value) for latent in latents)
+
+    return map_examples(one, key, (x, context), batch_size)
+
+
+def active_units(means: Float[Array, "examples *latent"], threshold: float = ACTIVE_THRESHOLD) -> Bool[Array, "*latent"]:
+    """Whether Var_x E_q[z | x] exceeds the threshold, per dimension. (Burda et al. 2016, section 5.)"""
+    return jnp.var(means, axis=0) > threshold

@@ -1,0 +1,80 @@
+"""One group of latent variables between an encoder and a decoder: the variational autoencoder itself."""
+
+import jax
+import jax.numpy as jnp
+
+from vae.priors import sample_prior
+from vae.types import Data, Family, Key, Latent, Model, Network, Params, Prior, PyTree, Settings, Trace
+
+
+def variational_autoencoder(
+    encoder: Network, decoder: Network, posterior: Family, prior: Prior, likelihood: Family, data: Data, context: PyTree = ()
+) -> Model:
+    """p(x, z | c) = p(z | c) p(x | z, c) with the posterior q(z | x, c). (Kingma & Welling 2014, section 3.)
+
+    encoder:    network from (x, context) to `posterior.outputs` numbers.
+    decoder:    network from (z, context) to `likelihood.outputs` numbers.
+    posterior:  encoder output -> q(z | x, c).
+    prior:      p(z | c).
+    likelihood: decoder output -> p(x | z, c).
+    data:       shape and space of one example.
+    context:    an example of what is conditioned on (arrays or ShapeDtypeStructs), () for nothing.
+    """
+    x_example = jax.ShapeDtypeStruct(data.shape, jnp.uint8 if data.space == "uint8" else jnp.float32)
+    encoded = jax.ShapeDtypeStruct(posterior.outputs, jnp.float32)
+    z_example = jax.eval_shape(lambda o: posterior.build(o).sample(jax.random.key(0)), encoded)
+
+    def init(key: Key) -> tuple[Params, PyTree]:
+        encoder_key, decoder_key, prior_key = jax.random.split(key, 3)
+        encoder_params, encoder_state = encoder.init(encoder_key, x_example, context)
+        decoder_params, decoder_state = decoder.init(decoder_key, z_example, context)
+        params = {"posterior": encoder_params, "generative": {"decoder": decoder_params, "prior": prior.init(prior_key)}}
+        return params, {"encoder": encoder_state, "decoder": decoder_state}
+
+    def prior_of(params, state, context, settings):
+        def encode(x):
+            return posterior.build(
+                encoder.apply(params["posterior"], state["encoder"], x, context, training=settings.training)[0]
+            )
+
+        return prior.build(params["generative"]["prior"], context, encode)
+
+    def infer(params: Params, state: PyTree, x: PyTree, context: PyTree, settings: Settings):
+        outputs, encoder_state = encoder.apply(params["posterior"], state["encoder"], x, context, training=settings.training)
+        q = posterior.build(outputs)
+        p = prior_of(params, state, context, settings)
+
+        def draw(key: Key, values: tuple = ()) -> Trace:
+            value, log_q = _draw_or_score(q, key, values)
+            decoded, decoder_state = decoder.apply(
+                params["generative"]["decoder"], state["decoder"], value, context, training=settings.training
+            )
+            return Trace(
+                likelihood=likelihood.build(decoded),
+                latents=(Latent(posterior=q, prior=p, value=value, log_q=log_q),),
+                statistics={"encoder": encoder_state, "decoder": decoder_state} if settings.training else {},
+            )
+
+        return draw
+
+    def sample(params: Params, state: PyTree, key: Key, context: PyTree = (), values: tuple = (), temperature=1.0) -> tuple:
+        if values and values[0] is not None:
+            return (values[0],)
+        return (sample_prior(prior_of(params, state, context, Settings()), key, temperature),)
+
+    def decode(params: Params, state: PyTree, values: tuple, context: PyTree = ()):
+        return likelihood.build(decoder.apply(params["generative"]["decoder"], state["decoder"], values[0], context)[0])
+
+    return Model(init=init, infer=infer, prior=sample, decode=decode, update=first_of_batch)
+
+
+def first_of_batch(state: PyTree, statistics: PyTree, key: Key) -> PyTree:
+    """The carried state of the networks after a batch: what they return was reduced over the batch, so all rows are equal."""
+    return jax.tree.map(lambda leaf: leaf[0], statistics) if jax.tree.leaves(statistics) else state
+
+
+def _draw_or_score(q, key: Key, values: tuple):
+    """A value of q with its log density: the one given, or a fresh one."""
+    if values and values[0] is not None:
+        return values[0], q.log_prob(values[0])
+    return q.sample_and_log_prob(key)

@@ -1,0 +1,104 @@
+"""What is minimised: each objective turns a model's traces into numbers, then into a loss.
+
+The batch is the `jax.vmap` in `over_batch`, and nowhere else. Every term is in nats per example; the mean over the batch is
+taken once, in the loss.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vae.divergences import kl_per_factor
+from vae.types import Batch, Carried, Key, Latent, Objective, Params, PyTree, Settings, Terms, Trace
+
+Rate = Callable[[Latent, Key], Array]
+
+
+def analytic(latent: Latent, key: Key) -> Array:
+    """KL(q(z | x) || p(z | parents)) in closed form, one entry per independent component.
+
+    Raises TypeError where the table has no row, or where a closed form would be wrong (a prior wrapped in `AtSample`).
+    """
+    return kl_per_factor(latent.posterior, latent.prior)
+
+
+def log_ratio(latent: Latent, key: Key) -> Float[Array, ""]:
+    """log q(z) - log p(z) at the sampled z: unbiased for the KL, and all there is where no closed form exists."""
+    if latent.log_q is None:
+        raise TypeError(
+            f"the posterior {type(latent.posterior).__name__} has no density, so log q(z) - log p(z) does not exist; "
+            "use a posterior with a density, or an objective that needs none."
+        )
+    return latent.log_q - latent.prior.log_prob(latent.value)
+
+
+def no_rate(latent: Latent, key: Key) -> Float[Array, ""]:
+    """Zero: a group that is not charged for (a plain autoencoder)."""
+    return jnp.zeros(())
+
+
+def over_batch(example: Callable, key: Key, batch: Batch) -> PyTree:
+    """`example(key, x, context)` for every example of the batch, each with its own key: where examples become a batch.
+
+    The axis is named "batch", so that what needs batch statistics can reduce over it.
+    """
+    keys = jax.random.split(key, batch.weight.shape[0])
+    return jax.vmap(example, axis_name="batch")(keys, batch.x, batch.context)
+
+
+def batch_mean(values: Float[Array, "batch"], weight: Float[Array, "batch"]) -> Float[Array, ""]:
+    """sum_i w_i v_i / sum_i w_i; an example of weight zero takes no part, whatever its value."""
+    return jnp.sum(jnp.where(weight > 0, weight * values, 0.0)) / jnp.sum(weight)
+
+
+def terms_of(trace: Trace, x: PyTree, rates: Rate | Sequence[Rate], key: Key) -> Terms:
+    """The numbers of one example.
+
+    rates: how each group is charged, one function for all groups or one per group.
+    """
+    functions = tuple(rates) if isinstance(rates, Sequence) else (rates,) * len(trace.latents)
+    if len(functions) != len(trace.latents):
+        raise ValueError(
+            f"got {len(functions)} rates for a model with {len(trace.latents)} latent groups; wanted one per group."
+        )
+    keys = jax.random.split(key, max(len(functions), 1))
+    return Terms(
+        log_likelihood=trace.likelihood.log_prob(x),
+        rates=tuple(rate(latent, k) for rate, latent, k in zip(functions, trace.latents, keys, strict=False)),
+        penalty=jnp.asarray(trace.penalty),
+    )
+
+
+def total_rate(terms: Terms) -> Float[Array, "batch"]:
+    """The sum over groups and dimensions, per example, of terms that carry a leading batch axis."""
+    return sum((r.reshape(r.shape[0], -1).sum(axis=1) for r in terms.rates), jnp.zeros(terms.log_likelihood.shape))
+
+
+def plain(loss: Callable) -> Objective:
+    """An objective with neither parameters nor carried state of its own."""
+    return Objective(init=lambda key: ({}, ()), loss=loss, update=lambda state, aux, key: state)
+
+
+def elbo(rates: Rate | Sequence[Rate] = analytic) -> Objective:
+    """The negative evidence lower bound, with the weight `beta` of the rate among the settings (1 where it is not given).
+
+        loss = mean over the batch of [ - log p(x | z) + beta * sum_groups rate_g + penalty ],   z ~ q(z | x)
+
+    (Kingma & Welling 2014, eq. 3; beta: Higgins et al. 2017, eq. 4.) The likelihood is summed over pixels and the rate over
+    latent dimensions, both in nats, so beta = 1 is the bound.
+    """
+
+    def loss(params: Params, carried: Carried, key: Key, batch: Batch, settings: Settings, model: Any):
+        def example(key, x, context):
+            draw_key, rate_key = jax.random.split(key)
+            trace = model.infer(params, carried.model, x, context, settings)(draw_key)
+            return terms_of(trace, x, rates, rate_key), trace.statistics
+
+        terms, statistics = over_batch(example, key, batch)
+        per_example = -terms.log_likelihood + settings.get("beta", 1.0) * total_rate(terms) + terms.penalty
+        return batch_mean(per_example, batch.weight), (terms, {"statistics": statistics})
+
+    return plain(loss)

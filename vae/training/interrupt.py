@@ -1,0 +1,68 @@
+"""Signals as a flag that a training loop asks between chunks, so that it can save before it leaves."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+
+@dataclass
+class Stop:
+    """Whether somebody asked the process to stop.
+
+    signal: the first signal that asked, None while nobody has.
+    """
+
+    signal: signal.Signals | None = None
+
+    @property
+    def requested(self) -> bool:
+        """True once SIGINT or SIGTERM has arrived."""
+        return self.signal is not None
+
+
+@contextmanager
+def interruptions() -> Iterator[Stop]:
+    """Turn SIGINT (Ctrl-C) and SIGTERM into `stop.requested` while the block runs; earlier handlers come back after it.
+
+        with interruptions() as stop:
+            for chunk in chunks:
+                state = run(chunk, state)
+                if stop.requested:
+                    break
+
+    A second Ctrl-C raises KeyboardInterrupt at once, for whoever does not want to wait. Python lets only the main thread set
+    handlers: in another thread the flag exists and stays down.
+    """
+    stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, _handler(stop)) for number in signals}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            # None stands for a handler that was not set from Python and cannot be set from it again.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def exit_code(number: int) -> int:
+    """128 + signum, what a shell reports of a process that a signal ended (130 for Ctrl-C, 143 for SIGTERM)."""
+    return 128 + int(number)
+
+
+def _handler(stop: Stop):
+    interrupted = False
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupted
+        if number == signal.SIGINT and interrupted:
+            raise KeyboardInterrupt
+        interrupted = interrupted or number == signal.SIGINT
+        stop.signal = stop.signal or signal.Signals(number)
+
+    return handle

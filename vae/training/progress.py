@@ -1,0 +1,33 @@
+"""The progress bar."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+from vae.training.records import Record
+
+Advance = Callable[[int, Record], None]
+
+
+@contextlib.contextmanager
+def progress_bar(first: int, last: int, *, enabled: bool = True) -> Iterator[Advance]:
+    """advance(step, record) draws step, rate, ELBO, KL and the time left; nothing where not enabled."""
+    if not enabled or first >= last:
+        yield lambda step, record: None
+        return
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("[bold]step"),
+        progress.MofNCompleteColumn(),
+        progress.BarColumn(bar_width=24),
+        progress.TextColumn("{task.fields[numbers]}"),
+        progress.TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with progress.Progress(*columns) as bar:
+        task = bar.add_task("train", total=last, completed=first, numbers="compiling")
+
+        def advance(step: int, record: Record) -> None:
+            shown = f"ELBO {record['elbo']:8.2f}  KL {record['kl']:6.2f}  {record['images_per_second']:8,.0f} images/s"
+            bar.update(task, completed=step, numbers=shown)
+
+        yield advance

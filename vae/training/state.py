@@ -1,0 +1,71 @@
+"""The train state: everything that a step reads and writes, as one pytree."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int
+
+from vae.types import Key, Model, Objective, Params, PyTree
+
+
+class TrainState(NamedTuple):
+    """The state of a run; it is all that a checkpoint has to hold.
+
+    step:            number of steps taken.
+    key:             the run's key; every random number is a function of it and the step.
+    params:          {"posterior": ..., "generative": ..., and "objective": ... where the objective has its own}.
+    model_state:     what the model carries and does not differentiate (codebook averages, batch statistics).
+    objective_state: what the objective carries (a controller's integral).
+    optimiser_state: optax's.
+    average:         exponential moving average of the parameters, () where none is kept.
+    settings:        the levels of the traced numbers, by name; a sweep is a `jax.vmap` over these leaves.
+    skipped:         steps in a row whose gradient was not finite and which therefore changed nothing but the step.
+    """
+
+    step: Int[Array, ""]
+    key: Key
+    params: Params
+    model_state: PyTree
+    objective_state: PyTree
+    optimiser_state: PyTree
+    average: PyTree
+    settings: dict[str, Array]
+    skipped: Int[Array, ""]
+
+
+def initial_state(
+    model: Model,
+    objective: Objective,
+    optimiser: optax.GradientTransformation,
+    key: Key,
+    settings: Mapping[str, float] | None = None,
+    *,
+    average: bool = False,
+) -> TrainState:
+    """The state before the first step, a function of the key alone; compiled as one program, which is quicker to start.
+
+    average: whether a moving average of the parameters is kept.
+    """
+    values = {name: jnp.asarray(value, jnp.float32) for name, value in (settings or {}).items()}
+
+    def build(key: Key, settings: dict[str, Array]) -> TrainState:
+        model_key, objective_key = jax.random.split(jax.random.fold_in(key, 0))
+        params, model_state = model.init(model_key)
+        own_params, objective_state = objective.init(objective_key)
+        params = params | ({"objective": own_params} if jax.tree.leaves(own_params) else {})
+        return TrainState(
+            step=jnp.zeros((), jnp.int32),
+            key=key,
+            params=params,
+            model_state=model_state,
+            objective_state=objective_state,
+            optimiser_state=optimiser.init(params),
+            average=jax.tree.map(jnp.copy, params) if average else (),
+            settings=settings,
+            skipped=jnp.zeros((), jnp.int32),
+        )
+
+    return jax.jit(build)(key, values)
