@@ -1,0 +1,34 @@
+"""Pictures: arrays in, figure out.
+
+Every function takes arrays of NumPy or JAX and returns a `matplotlib.figure.Figure` made through matplotlib's objects: no
+backend is chosen, nothing global is kept, nothing is shown. `save` writes one as PNG. matplotlib is imported on the first call.
+
+    images.py       images side by side: grids, pairs, traversals, interpolations
+    latents.py      what the latent space holds: posterior means, KL per dimension
+    curves.py       numbers against numbers: training, rate against distortion, signal to noise
+    neighbours.py   which training images a sample resembles
+    tiles.py        the layout that every picture of images shares
+    style.py        the look, the checks of what comes in, and `save`
+"""
+
+from vae.visualise.curves import RateDistortion, rate_distortion, signal_to_noise, training_curves
+from vae.visualise.images import image_grid, interpolation, latent_traversals, reconstructions, samples_with_neighbours
+from vae.visualise.latents import kl_per_dimension, latent_means
+from vae.visualise.neighbours import nearest_training_images
+from vae.visualise.style import save
+
+__all__ = [
+    "RateDistortion",
+    "image_grid",
+    "interpolation",
+    "kl_per_dimension",
+    "latent_means",
+    "latent_traversals",
+    "nearest_training_images",
+    "rate_distortion",
+    "reconstructions",
+    "samples_with_neighbours",
+    "save",
+    "signal_to_noise",
+    "training_curves",
+]

@@ -1,0 +1,225 @@
+"""Numbers against numbers: training curves, rate against distortion, signal to noise."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from vae.visualise.style import FAINT, HAIRLINE, PALETTE, finite, house_style, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SPLIT_COLOURS = {"train": PALETTE[0], "validation": PALETTE[6], "test": PALETTE[4]}
+PANELS = (
+    ("elbo", "ELBO", "nats per example, up is better"),
+    ("log_likelihood", "log-likelihood  E log p(x|z)", "nats per example"),
+    ("kl", "KL  q(z|x) to p(z)", "nats per example"),
+    ("images_per_second", "speed", "images per second"),
+)
+EARLY = 0.1  # share of the steps that may run off the panel
+FEW_POINTS = 30
+
+
+class RateDistortion(NamedTuple):
+    """One trained model as a point of rate against distortion.
+
+    label:            what sets this model apart ("beta 4").
+    rate:             KL of the posterior to the prior, nats per example.
+    distortion:       minus the expected log-likelihood, nats per example.
+    rate_error:       standard error of the rate.
+    distortion_error: standard error of the distortion.
+    """
+
+    label: str
+    rate: float
+    distortion: float
+    rate_error: float = 0.0
+    distortion_error: float = 0.0
+
+
+@house_style()
+def training_curves(records: Sequence[Mapping[str, Any]], title: str = "Training") -> "Figure":
+    """ELBO, its two parts and the speed against the step, a line for each split.
+
+    The first tenth of the steps may run off a panel, so that it does not flatten the rest; the panel then says so.
+
+    records: lines of metrics.jsonl: "step", "split" ("train" where left out) and any of "elbo", "log_likelihood", "kl",
+             "images_per_second". A value that is missing, None or not finite is left out, and so is a panel without any.
+    Raises ValueError where nothing is left to draw.
+    """
+    panels = [(name, text, unit, _series(records, name)) for name, text, unit in PANELS]
+    panels = [panel for panel in panels if panel[3]]
+    if not panels:
+        names = ", ".join(name for name, _, _ in PANELS)
+        raise ValueError(
+            f"training_curves got {len(records)} records without a number to draw, wanted a step and one of {names}."
+        )
+    columns = min(len(panels), 2)
+    rows = math.ceil(len(panels) / columns)
+    figure = new_figure(4.6 * columns, 0.5 + 2.6 * rows, title)
+    for index, (_, text, unit, series) in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, index + 1, title=text, ylabel=unit, xlabel="step")
+        for split, (steps, values) in series.items():
+            _line(axes, steps, values, split)
+        _limit_to_late_steps(axes, series)
+        axes.legend(loc="best")
+    return figure
+
+
+@house_style()
+def rate_distortion(curves: Mapping[str, Sequence[RateDistortion]], title: str = "Rate against distortion") -> "Figure":
+    """Trained models by what their codes cost and what they lose, with bars of one standard error and lines of equal ELBO.
+
+        ELBO = -(distortion + rate)
+
+    curves: the points of each method, by its name; they are joined in order of their rate.
+    Raises ValueError for an empty curve or a number that is not finite.
+    Reference: Alemi et al. 2018, "Fixing a broken ELBO", section 3.
+    """
+    if not curves:
+        raise ValueError("rate_distortion got no curves, wanted a mapping from names to points: pass at least one.")
+    figure = new_figure(6.4, 4.8, title)
+    axes = figure.add_subplot(
+        xlabel="rate: KL to the prior (nats per example)", ylabel="distortion: -E log p(x|z) (nats per example)"
+    )
+    for index, (name, points) in enumerate(curves.items()):
+        ordered = sorted(points, key=_rate)
+        rate, distortion, rate_error, distortion_error = finite("curves", [point[1:] for point in ordered], "points, 4").T
+        colour = PALETTE[index % len(PALETTE)]
+        axes.errorbar(
+            rate, distortion, distortion_error, rate_error, color=colour, marker="o", markersize=4, capsize=2, label=name
+        )
+        for point in ordered:
+            place = (point.rate, point.distortion)
+            axes.annotate(point.label, place, xytext=(5, 5), textcoords="offset points", fontsize=7.5, color=FAINT)
+    axes.margins(0.12)
+    _equal_elbo_lines(axes)
+    axes.legend(loc="upper right")
+    return figure
+
+
+@house_style()
+def signal_to_noise(
+    samples: ArrayLike,
+    curves: Mapping[str, ArrayLike],
+    errors: Mapping[str, ArrayLike] | None = None,
+    slopes: Sequence[float] = (-0.5,),
+    title: str = "Signal to noise of the encoder's gradient",
+) -> "Figure":
+    """Signal-to-noise ratio |mean| / standard deviation of a gradient against the number K of importance samples, on log axes.
+
+    samples: (n,) numbers of samples K.
+    curves:  (n,) ratios of each estimator, by its name.
+    errors:  (n,) standard errors of those, by the same names.
+    slopes:  exponents of the dashed reference lines K^slope, from the first point of the first curve.
+    Raises ValueError for lengths that differ, or a number that is not positive and finite.
+    Reference: Rainforth et al. 2018, "Tighter variational bounds are not necessarily better", section 3.
+    """
+    places = _positive("samples", samples)
+    ratios = {name: _positive(f"curves[{name!r}]", values) for name, values in curves.items()}
+    for name, values in ratios.items():
+        if len(values) != len(places):
+            raise ValueError(
+                f"curves[{name!r}] got {len(values)} ratios, wanted {len(places)}: one for each number of samples."
+            )
+    if not ratios:
+        raise ValueError("signal_to_noise got no curves, wanted a mapping from names to ratios: pass at least one.")
+    figure = new_figure(6.4, 4.4, title)
+    axes = figure.add_subplot(xlabel="importance samples K", ylabel="signal-to-noise ratio |mean| / standard deviation")
+    axes.set(xscale="log", yscale="log")
+    for index, (name, values) in enumerate(ratios.items()):
+        bars = None if errors is None or name not in errors else finite(f"errors[{name!r}]", errors[name], "n")
+        axes.errorbar(
+            places, values, bars, color=PALETTE[index % len(PALETTE)], marker="o", markersize=4, capsize=2, label=name
+        )
+    start = next(iter(ratios.values()))[0]
+    for slope in slopes:
+        name = "1/\N{SQUARE ROOT}K" if slope == -0.5 else f"K^{slope:g}"
+        line = start * (places / places[0]) ** slope
+        axes.plot(places, line, color=FAINT, linestyle="--", linewidth=1.0, label=f"proportional to {name}")
+    _plain_log_ticks(axes, places)
+    axes.legend(loc="best")
+    return figure
+
+
+def _rate(point: RateDistortion) -> float:
+    return point.rate
+
+
+def _series(records: Sequence[Mapping[str, Any]], name: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Steps and finite values of one quantity, in order of the step, by split."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for record in records:
+        step, value = record.get("step"), record.get(name)
+        if step is not None and value is not None and math.isfinite(value):
+            found.setdefault(str(record.get("split", "train")), []).append((float(step), float(value)))
+    arrays = {split: np.asarray(sorted(pairs)) for split, pairs in found.items()}
+    return {split: (array[:, 0], array[:, 1]) for split, array in arrays.items()}
+
+
+def _line(axes: "Axes", steps: np.ndarray, values: np.ndarray, split: str) -> None:
+    """One split's curve; few points are marked, since one alone would not show."""
+    axes.plot(
+        steps,
+        values,
+        color=SPLIT_COLOURS.get(split),
+        label=split,
+        marker="o" if len(steps) <= FEW_POINTS else None,
+        markersize=3,
+    )
+
+
+def _limit_to_late_steps(axes: "Axes", series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
+    """Fit the y axis to the steps after the first tenth, and say what runs off it."""
+    steps = np.concatenate([steps for steps, _ in series.values()])
+    values = np.concatenate([values for _, values in series.values()])
+    late = values[steps >= steps.min() + EARLY * (steps.max() - steps.min())]
+    low, high = late.min(), late.max()
+    room = 0.06 * (high - low) or 0.05 * max(abs(high), 1e-3)
+    axes.set_ylim(low - room, high + room)
+    hidden = values[(values < low - room) | (values > high + room)]
+    if hidden.size:
+        furthest = hidden[np.argmax(np.abs(hidden - (low + high) / 2))]
+        text = f"first steps off the panel, as far as {furthest:.4g}"
+        axes.text(0.99, 1.02, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=7, color=FAINT)
+
+
+def _equal_elbo_lines(axes: "Axes") -> None:
+    """Faint lines of slope -1 behind the points, each marked with its ELBO where it meets the lower edge or the right one."""
+    from matplotlib.ticker import MaxNLocator
+
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    for total in MaxNLocator(6).tick_values(left + low, right + high):
+        if not left + low < total < right + high:
+            continue
+        axes.plot([left, right], [total - left, total - right], color=HAIRLINE, linewidth=0.7, linestyle=":", zorder=0.5)
+        x = min(right, total - low)
+        text = f"ELBO {-total:g}".replace("-", "\N{MINUS SIGN}")
+        axes.annotate(text, (x, total - x), xytext=(-2, 2), textcoords="offset points", ha="right", fontsize=6.5, color=FAINT)
+    axes.set(xlim=(left, right), ylim=(low, high))
+
+
+def _positive(name: str, values: ArrayLike) -> np.ndarray:
+    """A row of positive finite numbers."""
+    array = finite(name, values, "n")
+    if np.any(array <= 0):
+        raise ValueError(f"{name} got {array.min():g}, wanted positive numbers: a logarithmic axis has no place for others.")
+    return array
+
+
+def _plain_log_ticks(axes: "Axes", places: np.ndarray) -> None:
+    """Ticks at the numbers of samples themselves, and plain numbers on both axes."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
+    axes.set_xticks(places, labels=[f"{place:g}" for place in places])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(_plain))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _plain(value: float, _position: int) -> str:
+    return f"{value:g}"

@@ -1,0 +1,201 @@
+"""What the latent space holds: posterior means in a plane, and KL per dimension."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jax.typing import ArrayLike
+
+from vae.visualise.style import FAINT, HAIRLINE, INK, PALETTE, SHADE, finite, house_style, new_figure, same_length
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+ACTIVE, INACTIVE = PALETTE[0], PALETTE[8]
+MOST_NAMED_BARS = 50
+
+
+@house_style()
+def latent_means(
+    means: ArrayLike, labels: ArrayLike | None = None, label_names: Sequence[str] | None = None, title: str = "Posterior means"
+) -> "Figure":
+    """Scatter of the posterior means in two dimensions, one point per example, coloured by label.
+
+    One latent dimension is drawn against its rank, two as they are, more on their first two principal components, with the
+    share of the variance that each explains. Both axes have the same unit and span at least 1, so that collapsed means look
+    collapsed.
+
+    means:       (N, D).
+    labels:      (N,). Up to ten distinct ones are classes with a legend, more are a colour bar.
+    label_names: names of the labels 0, 1, ...
+    Raises ValueError for another rank or length, NaN, or fewer names than labels.
+    """
+    means = finite("means", means, "N, D")
+    points, x_label, y_label = _plane(means)
+    figure = new_figure(6.2, 5.6, title)
+    axes = figure.add_subplot(xlabel=x_label, ylabel=y_label)
+    size = float(np.clip(2e4 / len(points), 3.0, 20.0))
+    order = np.random.default_rng(0).permutation(len(points))  # or the last class would cover the others
+    points = points[order]
+    if labels is None:
+        axes.scatter(points[:, 0], points[:, 1], s=size, color=PALETTE[0], alpha=0.6, linewidths=0)
+    else:
+        same_length("labels", labels, len(points), "row of means")
+        _coloured(axes, points, finite("labels", labels, "N")[order], label_names, size)
+    if means.shape[1] > 1:
+        _equal_limits(axes, points)
+    axes.set_title(f"{len(points):,} examples, one point each", color=FAINT, fontsize=8)
+    return figure
+
+
+@house_style()
+def kl_per_dimension(
+    kl: ArrayLike | Sequence[ArrayLike],
+    active: ArrayLike | Sequence[ArrayLike] | None = None,
+    threshold: float = 0.01,
+    group_names: Sequence[str] | None = None,
+    title: str = "KL per latent dimension",
+) -> "Figure":
+    """Bars of each latent dimension's KL to the prior in nats, the largest first; a gray background marks inactive dimensions.
+
+    kl:          (D,), or one such array per latent group, which are drawn one after the other.
+    active:      bool, shaped as kl, from the caller's own test (of the variance of the posterior mean); kl > threshold where
+                 left out.
+    threshold:   nats above which a dimension counts as active without `active`.
+    group_names: one for each group.
+    Raises ValueError for another rank or length, or NaN.
+    """
+    groups = [finite("kl", group, "D") for group in _by_group(kl)]
+    used = [group > threshold for group in groups] if active is None else [np.asarray(mask, bool) for mask in _by_group(active)]
+    same_length("active", used, len(groups), "latent group")
+    same_length("group_names", group_names, len(groups), "latent group")
+    for group, mask in zip(groups, used):
+        same_length("active", mask, len(group), "latent dimension")
+
+    orders = [np.argsort(-group, kind="stable") for group in groups]
+    bars = np.concatenate([group[order] for group, order in zip(groups, orders)])
+    lit = np.concatenate([mask[order] for mask, order in zip(used, orders)])
+    words = f"{bars.sum():.2f} nats in all, {lit.sum()} of {len(bars)} dimensions active"
+    figure = new_figure(float(np.clip(0.17 * len(bars) + 2.0, 5.0, 11.0)), 3.6, f"{title}: {words}")
+    axes = figure.add_subplot(ylabel="KL to the prior (nats per example)")
+    _bars(axes, bars, lit, "" if active is not None else f" (KL up to {threshold:g} nats)")
+    _name_bars(axes, np.concatenate(orders), len(groups))
+    _mark_groups(axes, groups, group_names)
+    return figure
+
+
+def principal_plane(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates (N, 2) on the two leading principal components, and the share of the variance (2,) that each explains.
+
+    With the centred rows X = U S V^T the coordinates are X V[:, :2] and the shares S_i^2 / sum S^2. V comes from the
+    covariance, which is small; its signs make each component's largest entry positive, so that the picture never flips.
+    """
+    centred = means - means.mean(axis=0)
+    _, variances, components = np.linalg.svd(centred.T @ centred)
+    components = components[:2]
+    largest = np.argmax(np.abs(components), axis=1)
+    components = components * np.sign(components[np.arange(2), largest])[:, None]
+    total = variances.sum()
+    return centred @ components.T, variances[:2] / total if total > 0 else np.zeros(2)
+
+
+def _plane(means: np.ndarray) -> tuple[np.ndarray, str, str]:
+    """Two coordinates for each mean and the labels of their axes."""
+    count, dimensions = means.shape
+    if dimensions == 1:
+        rank = (np.argsort(np.argsort(means[:, 0], kind="stable")) + 0.5) / count
+        return np.stack([means[:, 0], rank], axis=1), "posterior mean of z[0]", "share of the examples with a smaller mean"
+    if dimensions == 2:
+        return means, "posterior mean of z[0]", "posterior mean of z[1]"
+    points, (first, second) = principal_plane(means)
+    return points, _component_name(1, dimensions, first), _component_name(2, dimensions, second)
+
+
+def _component_name(number: int, dimensions: int, share: float) -> str:
+    return f"principal component {number} of {dimensions} latent dimensions ({share:.0%} of the variance)"
+
+
+def _coloured(axes: "Axes", points: np.ndarray, labels: np.ndarray, names: Sequence[str] | None, size: float) -> None:
+    """A colour for each class, named in a legend and where the class lies; a scale of colours where there are many labels."""
+    classes = np.unique(labels)
+    texts = [f"{label:g}" for label in classes] if names is None else _names_of(classes, names)
+    if len(classes) > len(PALETTE):
+        scatter = axes.scatter(points[:, 0], points[:, 1], c=labels, s=size, cmap="viridis", alpha=0.7, linewidths=0)
+        bar = axes.figure.colorbar(scatter, ax=axes, label="label", shrink=0.8)
+        if names is not None:
+            bar.set_ticks(classes.tolist(), labels=texts)
+        return
+    colours = np.asarray(PALETTE)[np.searchsorted(classes, labels)]
+    axes.scatter(points[:, 0], points[:, 1], c=colours, s=size, alpha=0.6, linewidths=0)
+    for label, text, colour in zip(classes, texts, PALETTE):
+        axes.scatter([], [], s=24, color=colour, label=text)
+        _name_class(axes, np.median(points[labels == label], axis=0), text)
+    axes.legend(title="label", loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _names_of(classes: np.ndarray, names: Sequence[str]) -> list[str]:
+    """The names of the classes present, which number them from 0."""
+    indices = classes.astype(int)
+    if np.any(indices != classes) or indices[0] < 0 or indices[-1] >= len(names):
+        raise ValueError(f"label_names got {len(names)} names, wanted one for each label 0, 1, ... up to {classes[-1]:g}.")
+    return [str(names[index]) for index in indices]
+
+
+def _name_class(axes: "Axes", place: np.ndarray, text: str) -> None:
+    """Write a class's name over its points, so that the colours need not be told apart."""
+    from matplotlib.patheffects import withStroke
+
+    outline = [withStroke(linewidth=2.5, foreground="white")]
+    axes.text(place[0], place[1], text, ha="center", va="center", fontsize=9, weight="bold", color=INK, path_effects=outline)
+
+
+def _equal_limits(axes: "Axes", points: np.ndarray) -> None:
+    """A square of at least 1 x 1 around the points, with the same unit on both axes."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    middle, half = (low + high) / 2, 0.53 * max(1.0, float(np.max(high - low)))
+    axes.set(xlim=(middle[0] - half, middle[0] + half), ylim=(middle[1] - half, middle[1] + half), aspect="equal")
+
+
+def _by_group(values: Any) -> list[Any]:
+    """The arrays of a sequence of arrays; an array, or a sequence of numbers, is the only group there is."""
+    nested = isinstance(values, (list, tuple)) and len(values) > 0 and np.ndim(values[0]) > 0
+    return list(values) if nested else [values]
+
+
+def _bars(axes: "Axes", heights: np.ndarray, lit: np.ndarray, why: str) -> None:
+    """The bars, and behind those that are not lit a gray background."""
+    places = np.arange(len(heights))
+    width = 0.8 if len(heights) <= 2 * MOST_NAMED_BARS else 1.0
+    dark = [(place - 0.5, 1.0) for place in places[~lit]]
+    axes.broken_barh(dark, (0, 1), transform=axes.get_xaxis_transform(), facecolor=SHADE, linewidth=0, zorder=0.5)
+    for mask, colour, text in ((lit, ACTIVE, "active"), (~lit, INACTIVE, f"inactive{why}, on gray")):
+        axes.bar(places[mask], heights[mask], width, color=colour, label=f"{text}: {mask.sum()}")
+    axes.set(xlim=(-0.7, len(heights) - 0.3), ylim=(min(0.0, 1.05 * heights.min()), max(1.15 * heights.max(), 1e-3)))
+    axes.grid(False, axis="x")
+    axes.legend(loc="upper right")
+
+
+def _name_bars(axes: "Axes", indices: np.ndarray, groups: int) -> None:
+    """The dimension's index under each bar, or its rank where there are too many bars to name."""
+    if len(indices) > MOST_NAMED_BARS:
+        within = "" if groups == 1 else " within each group"
+        axes.set_xlabel(f"{len(indices)} latent dimensions, sorted by KL{within} (rank)")
+        return
+    axes.set_xticks(np.arange(len(indices)), labels=[str(index) for index in indices])
+    axes.tick_params(axis="x", length=0, labelsize=8 if len(indices) <= 30 else 6.5)
+    axes.set_xlabel("index of the latent dimension, sorted by KL" + ("" if groups == 1 else " within each group"))
+
+
+def _mark_groups(axes: "Axes", groups: Sequence[np.ndarray], names: Sequence[str] | None) -> None:
+    """Lines between the groups, and above each its name and its sum."""
+    if len(groups) == 1 and names is None:
+        return
+    edges = np.concatenate([[0], np.cumsum([len(group) for group in groups])]) - 0.5
+    for edge in edges[1:-1]:
+        axes.axvline(edge, color=HAIRLINE, linewidth=1.0)
+    for index, group in enumerate(groups):
+        name = f"group {index}" if names is None else names[index]
+        middle = (edges[index] + edges[index + 1]) / 2
+        text = f"{name}\n{group.sum():.2f} nats"
+        axes.text(middle, 1.02, text, transform=axes.get_xaxis_transform(), ha="center", va="bottom", fontsize=8, color=FAINT)
