@@ -15,6 +15,8 @@ from jaxtyping import Array, Float
 from vae.distributions.at_sample import AtSample
 from vae.distributions.base import Distribution
 from vae.distributions.bernoulli import Bernoulli
+from vae.distributions.low_rank_normal import LowRankNormal
+from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import Normal
 from vae.divergences import discrete, gaussian
 
@@ -57,6 +59,14 @@ def monte_carlo_kl(q: Distribution, p: Distribution, key: Array, samples: int) -
 
 KL_TABLE: dict[tuple[type, type], Row] = {
     (Normal, Normal): gaussian.normal_normal,
+    (Normal, MultivariateNormal): gaussian.triangular,
+    (Normal, LowRankNormal): gaussian.low_rank,
+    (MultivariateNormal, Normal): gaussian.triangular,
+    (MultivariateNormal, MultivariateNormal): gaussian.triangular,
+    (MultivariateNormal, LowRankNormal): gaussian.triangular,
+    (LowRankNormal, Normal): gaussian.low_rank,
+    (LowRankNormal, MultivariateNormal): gaussian.triangular,
+    (LowRankNormal, LowRankNormal): gaussian.low_rank,
     (Bernoulli, Bernoulli): discrete.bernoulli_bernoulli,
 }
 
@@ -66,7 +76,7 @@ def _no_row(q: type, p: type) -> str:
     if AtSample in (q, p):
         return (
             f"KL({q.__name__} || {p.__name__}) has no closed form: AtSample marks a prior whose parents were sampled after "
-            "this group in q, where a closed form would be wrong; take the log ratio at the sample, rate=log_ratio in an objective."
+            "this group in q, where a closed form is wrong; take the log ratio at the sample, rate=log_ratio in an objective."
         )
     related = [f"KL({a.__name__} || {b.__name__})" for a, b in KL_TABLE if a is q or b is p]
     known = f"the table has {', '.join(related)}" if related else "the table has no row for either"
