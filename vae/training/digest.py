@@ -65,7 +65,9 @@ def host_array(leaf: Any) -> np.ndarray:
         data = multihost_utils.process_allgather(data, tiled=True)
     array = np.array(data, order="C")
     if array.dtype.kind in "OSUmM":
-        raise TypeError(f"a leaf of type {type(leaf).__name__} has no digest; use arrays, numbers and keys as the leaves of a state.")
+        raise TypeError(
+            f"a leaf of type {type(leaf).__name__} has no digest; use arrays, numbers and keys as the leaves of a state."
+        )
     return array
 
 
@@ -73,7 +75,7 @@ def array_sha256(kind: LeafType, array: np.ndarray) -> str:
     """sha256 of dtype, shape and the little-endian bytes in C order, as hexadecimal digits."""
     digest = hashlib.sha256(f"{kind.dtype} {kind.shape}\n".encode())
     little_endian = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    digest.update(little_endian.reshape(-1).view(np.uint8))
+    digest.update(little_endian.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -1,10 +1,11 @@
 """Signals as a flag that a training loop asks between chunks, so that it can save before it leaves."""
 
-import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from signal import SIG_DFL, SIGINT, SIGTERM, Signals
+from signal import signal as set_handler
 from types import FrameType
 
 
@@ -15,7 +16,7 @@ class Stop:
     signal: the first signal that asked, None while nobody has.
     """
 
-    signal: signal.Signals | None = None
+    signal: Signals | None = None
 
     @property
     def requested(self) -> bool:
@@ -40,14 +41,14 @@ def interruptions() -> Iterator[Stop]:
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
-    signals = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, _handler(stop)) for number in signals}
+    handler = _handler(stop)
+    previous = {number: set_handler(number, handler) for number in (SIGINT, SIGTERM)}
     try:
         yield stop
     finally:
-        for number, handler in previous.items():
+        for number, earlier in previous.items():
             # None stands for a handler that was not set from Python and cannot be set from it again.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            set_handler(number, SIG_DFL if earlier is None else earlier)
 
 
 def exit_code(number: int) -> int:
@@ -55,14 +56,14 @@ def exit_code(number: int) -> int:
     return 128 + int(number)
 
 
-def _handler(stop: Stop):
+def _handler(stop: Stop) -> Callable[[int, FrameType | None], None]:
     interrupted = False
 
     def handle(number: int, frame: FrameType | None) -> None:
         nonlocal interrupted
-        if number == signal.SIGINT and interrupted:
+        if number == SIGINT and interrupted:
             raise KeyboardInterrupt
-        interrupted = interrupted or number == signal.SIGINT
-        stop.signal = stop.signal or signal.Signals(number)
+        interrupted = interrupted or number == SIGINT
+        stop.signal = stop.signal or Signals(number)
 
     return handle

@@ -6,7 +6,6 @@ import os
 import platform
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
@@ -21,7 +20,9 @@ PACKAGES = ("vae", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "chex",
 _X86_INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "avx512_fp16", "amx_tile")
 
 
-def provenance(command: Sequence[str], data_sha256: str | None, evaluation_protocol: Any = None, **extra: Any) -> dict[str, Any]:
+def provenance(
+    command: Sequence[str], data_sha256: str | None, evaluation_protocol: Any = None, **extra: Any
+) -> dict[str, Any]:
     """What has to be known to do a run again, ready for `write_json`.
 
     command:             the words of the command line, `sys.argv` as a rule.
@@ -48,7 +49,7 @@ def provenance(command: Sequence[str], data_sha256: str | None, evaluation_proto
 
 
 def fingerprint() -> dict[str, Any]:
-    """What decides whether two runs can agree bit for bit: the versions of jax, the devices and, on a CPU, its cores and kernels."""
+    """What decides whether two runs can agree bit for bit: jax, the devices and, on a CPU, its cores and instruction sets."""
     device = jax.devices()[0]
     on_cpu = device.platform == "cpu"
     return {
@@ -90,17 +91,15 @@ def write_json(path: str | Path, value: Any) -> None:
     """
     path = Path(path)
     text = json.dumps(finite(value), indent=2, allow_nan=False) + "\n"
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        os.fchmod(handle, 0o644)  # mkstemp makes files that only their owner can read
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with open(temporary, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_json(path: str | Path) -> Any:
