@@ -118,6 +118,13 @@ def require_same_event(q: Any, p: Any) -> None:
         raise ValueError(f"a divergence got {names}, wanted equal shapes: flatten or broadcast the parameters of one first.")
 
 
-def not_negative(x: Float[Array, ""]) -> Float[Array, ""]:
+def require_gaussians(divergence: str, *distributions: Any) -> None:
+    """Refuse what is not a Gaussian."""
+    if not all(isinstance(d, Gaussian) for d in distributions):
+        names = " and ".join(type(d).__name__ for d in distributions)
+        raise TypeError(f"{divergence} got {names}, wanted two of Normal, MultivariateNormal and LowRankNormal.")
+
+
+def not_negative(x: Array) -> Array:
     """max(x, 0) with the gradient of x: for what is negative only by rounding."""
     return jnp.where(x < 0.0, x - jax.lax.stop_gradient(x), x)
