@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution
+from vae.numerics import magnitude
 
 
 @distribution
@@ -52,12 +53,16 @@ class Bernoulli:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log probability in nats, summed over the event; a cross-entropy where values are not 0 or 1."""
-        return jnp.sum(bernoulli_log_prob(self.logits, value))
+        return jnp.sum(self.element_log_prob(value))
+
+    def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        """Log probability of each component in nats."""
+        return bernoulli_log_prob(self.logits, value)
 
     def entropy(self) -> Float[Array, ""]:
         """H = sum_i [ softplus(l_i) - l_i sigmoid(l_i) ], in nats, written in |l| since it is even in l."""
-        magnitude = jnp.abs(self.logits)
-        return jnp.sum(jnp.log1p(jnp.exp(-magnitude)) + magnitude * jax.nn.sigmoid(-magnitude))
+        even = magnitude(self.logits)
+        return jnp.sum(jnp.log1p(jnp.exp(-even)) + even * jax.nn.sigmoid(-even))
 
 
 @jax.custom_jvp
@@ -74,7 +79,7 @@ def bernoulli_log_prob(logits: Float[Array, "*event"], value: Float[Array, "*eve
 def _bernoulli_log_prob_jvp(primals, tangents):
     logits, value = primals
     d_logits, d_value = tangents
-    tail = jnp.exp(-jnp.abs(logits))
+    tail = jnp.exp(-magnitude(logits))
     probability = jnp.where(logits >= 0, 1.0, tail) / (1.0 + tail)
     log_prob = value * logits - jnp.maximum(logits, 0.0) - jnp.log1p(tail)
     return log_prob, (value - probability) * d_logits + logits * d_value

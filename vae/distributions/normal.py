@@ -58,8 +58,12 @@ class Normal:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
+        return jnp.sum(self.element_log_prob(value))
+
+    def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        """Log density of each component in nats."""
         standardised = (value - self.mean) * jnp.exp(-self.log_std)
-        return -jnp.sum(0.5 * jnp.square(standardised) + self.log_std + HALF_LOG_TWO_PI)
+        return -(0.5 * jnp.square(standardised) + self.log_std + HALF_LOG_TWO_PI)
 
     def entropy(self) -> Float[Array, ""]:
         """H = sum_i [ log_std_i + 1/2 ln(2 pi e) ], in nats."""

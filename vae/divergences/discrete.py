@@ -1,12 +1,94 @@
-"""KL rows between discrete distributions. Each is KL(q || p) in nats, unsummed where it factorises."""
+"""KL rows between discrete and sparse distributions. Each is KL(q || p) in nats, unsummed where it factorises."""
 
 import jax
-from jaxtyping import Array
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from vae.distributions.bernoulli import Bernoulli
+from vae.distributions.categorical import Categorical
+from vae.distributions.relaxed_categorical import StraightThroughCategorical
+from vae.distributions.spike_and_slab import SpikeAndSlab
+from vae.divergences.gaussian import normal_normal
+from vae.numerics import expm1_minus
 
 
-def bernoulli_bernoulli(q: Bernoulli, p: Bernoulli) -> Array:
-    """Per component: p_q (l_q - l_p) + softplus(l_p) - softplus(l_q)."""
-    q_mean = jax.nn.sigmoid(q.logits)
-    return q_mean * (q.logits - p.logits) + jax.nn.softplus(p.logits) - jax.nn.softplus(q.logits)
+def bernoulli_bernoulli(q: Bernoulli, p: Bernoulli) -> Float[Array, "*event"]:
+    """Per component, with g = sigmoid(l_q) and a = sigmoid(l_p): g ln(g / a) + (1 - g) ln((1 - g) / (1 - a)).
+
+    The categorical of two classes with logits (l, 0).
+    """
+    return _kl_of_gates(q.logits, p.logits)
+
+
+def categorical_categorical(q: Categorical, p: Categorical) -> Float[Array, "*event"]:
+    """Per component: sum_k q_k ln(q_k / p_k)."""
+    return categorical_kl(q.logits, p.logits)
+
+
+def straight_through_straight_through(q: StraightThroughCategorical, p: StraightThroughCategorical) -> Float[Array, "*event"]:
+    """That of the categoricals they are; the temperatures only shape the gradient of the sampler."""
+    return categorical_kl(q.logits, p.logits)
+
+
+def spike_and_slab_spike_and_slab(q: SpikeAndSlab, p: SpikeAndSlab) -> Float[Array, "*event"]:
+    """Per component, with g and a the probabilities of the slabs (Tonolini et al. 2020, equation 8).
+
+    g [ KL(slab_q || slab_p) + ln(g / a) ] + (1 - g) ln((1 - g) / (1 - a))
+    """
+    return jax.nn.sigmoid(q.spike_logits) * normal_normal(q.slab, p.slab) + _kl_of_gates(q.spike_logits, p.spike_logits)
+
+
+def _kl_of_gates(q_logits: Float[Array, "*event"], p_logits: Float[Array, "*event"]) -> Float[Array, "*event"]:
+    """KL between Bernoulli variables, as categoricals of two classes."""
+
+    def two_classes(logits):
+        return jnp.stack([logits, jnp.zeros_like(logits)], axis=-1)
+
+    return categorical_kl(two_classes(q_logits), two_classes(p_logits))
+
+
+@jax.custom_jvp
+def categorical_kl(
+    q_logits: Float[Array, "*event classes"], p_logits: Float[Array, "*event classes"]
+) -> Float[Array, "*event"]:
+    """KL between categoricals along the last axis, as a sum of terms that are all >= 0: with t_k = ln(p_k / q_k),
+
+        sum_k q_k (e^t_k - 1 - t_k)   =   sum_k q_k ln(q_k / p_k),   since sum_k q_k e^t_k = sum_k q_k = 1
+
+    The usual sum has terms of both signs that cancel to the second order in t near q = p, where nothing is left of it.
+    """
+    q, p, t, _ = _compare(q_logits, p_logits)
+    return jnp.sum(jnp.where(jnp.abs(t) < 1.0, q * expm1_minus(jnp.clip(t, -1.0, 1.0)), p - q - q * t), axis=-1)
+
+
+@categorical_kl.defjvp
+def _categorical_kl_jvp(primals, tangents):
+    """d/d q_logits_k = - q_k (t_k + KL), d/d p_logits_k = p_k - q_k.
+
+    Each sums to zero over the classes. The entry of the largest q is set from the others by that: its own formula would be the
+    difference of numbers near one.
+    """
+    q, p, t, largest = _compare(*primals)
+    kl = categorical_kl(*primals)
+
+    def balanced(gradient):
+        others = jnp.where(largest, 0.0, gradient)
+        return jnp.where(largest, -jnp.sum(others, axis=-1, keepdims=True), others)
+
+    d_q = balanced(-q * (t + kl[..., None]))
+    d_p = balanced(jnp.where(jnp.abs(t) < 1.0, q * jnp.expm1(jnp.clip(t, -1.0, 1.0)), p - q))
+    return kl, jnp.sum(d_q * tangents[0] + d_p * tangents[1], axis=-1)
+
+
+def _compare(q_logits: Array, p_logits: Array) -> tuple[Array, Array, Array, Array]:
+    """q, p, ln(p / q), and where q is largest.
+
+    Both logits are taken relative to the class where q is largest, so that the difference of close logits is exact however
+    large they are.
+    """
+    index = jnp.argmax(q_logits, axis=-1, keepdims=True)
+    q_logits = q_logits - jnp.take_along_axis(q_logits, index, axis=-1)
+    p_logits = p_logits - jnp.take_along_axis(p_logits, index, axis=-1)
+    normalisers = jax.nn.logsumexp(p_logits, axis=-1, keepdims=True) - jax.nn.logsumexp(q_logits, axis=-1, keepdims=True)
+    largest = jax.lax.broadcasted_iota(index.dtype, q_logits.shape, q_logits.ndim - 1) == index
+    return jax.nn.softmax(q_logits), jax.nn.softmax(p_logits), p_logits - q_logits - normalisers, largest

@@ -15,9 +15,12 @@ from jaxtyping import Array, Float
 from vae.distributions.at_sample import AtSample
 from vae.distributions.base import Distribution
 from vae.distributions.bernoulli import Bernoulli
+from vae.distributions.categorical import Categorical
 from vae.distributions.low_rank_normal import LowRankNormal
 from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import Normal
+from vae.distributions.relaxed_categorical import StraightThroughCategorical
+from vae.distributions.spike_and_slab import SpikeAndSlab
 from vae.divergences import discrete, gaussian
 
 Row = Callable[[Any, Any], Array]
@@ -68,6 +71,9 @@ KL_TABLE: dict[tuple[type, type], Row] = {
     (LowRankNormal, MultivariateNormal): gaussian.triangular,
     (LowRankNormal, LowRankNormal): gaussian.low_rank,
     (Bernoulli, Bernoulli): discrete.bernoulli_bernoulli,
+    (Categorical, Categorical): discrete.categorical_categorical,
+    (StraightThroughCategorical, StraightThroughCategorical): discrete.straight_through_straight_through,
+    (SpikeAndSlab, SpikeAndSlab): discrete.spike_and_slab_spike_and_slab,
 }
 
 

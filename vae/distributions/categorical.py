@@ -1,0 +1,77 @@
+"""Independent variables that each take one of K values, parameterised by logits."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from vae.distributions.base import DataSpace, distribution, shape_of, static_field
+
+
+@distribution
+class Categorical:
+    """Categorical over {0, ..., K-1} with independent components.
+
+        log p(x) = sum_i [ l_{i, x_i} - ln sum_k exp(l_ik) ]
+
+    logits:     (*event, K) unnormalised log probabilities; a value is an integer array of shape `event`.
+    data_space: what the classes stand for, "tokens" or the values of a pixel, "uint8".
+
+    Raises ValueError for logits without an axis of classes.
+    """
+
+    logits: Float[Array, "*event classes"]
+    data_space: DataSpace = static_field(default="tokens")
+
+    def __post_init__(self):
+        require_classes("Categorical", self.logits)
+
+    @property
+    def probabilities(self) -> Float[Array, "*event classes"]:
+        """softmax(logits)."""
+        return jax.nn.softmax(self.logits)
+
+    @property
+    def mean(self) -> Float[Array, "*event"]:
+        """sum_k k p_k, which has a meaning where the classes are numbers (the values of a pixel)."""
+        return self.probabilities @ jnp.arange(self.logits.shape[-1], dtype=jnp.result_type(self.logits))
+
+    @property
+    def mode(self) -> Int[Array, "*event"]:
+        """The class with the largest logit."""
+        return jnp.argmax(self.logits, axis=-1)
+
+    def sample(self, key: Array) -> Int[Array, "*event"]:
+        """The argmax of the logits plus Gumbel noise; not differentiable."""
+        return jax.random.categorical(key, self.logits)
+
+    def sample_and_log_prob(self, key: Array) -> tuple[Int[Array, "*event"], Float[Array, ""]]:
+        """A draw and its log probability."""
+        value = self.sample(key)
+        return value, self.log_prob(value)
+
+    def log_prob(self, value: Int[Array, "*event"]) -> Float[Array, ""]:
+        """Log probability in nats, summed over the event."""
+        return jnp.sum(self.element_log_prob(value))
+
+    def element_log_prob(self, value: Int[Array, "*event"]) -> Float[Array, "*event"]:
+        """Log probability of each component in nats."""
+        return categorical_log_prob(self.logits, value)
+
+    def entropy(self) -> Float[Array, ""]:
+        """H = - sum_k p_k ln p_k summed over the event, in nats."""
+        log_probs = jax.nn.log_softmax(self.logits)
+        return -jnp.sum(jnp.exp(log_probs) * log_probs)
+
+
+def categorical_log_prob(logits: Float[Array, "*event classes"], value: Int[Array, "*event"]) -> Float[Array, "*event"]:
+    """l_x - ln sum_k exp(l_k) along the last axis."""
+    index = jnp.asarray(value).astype(jnp.int32)[..., None]
+    return jnp.take_along_axis(jax.nn.log_softmax(logits), index, axis=-1)[..., 0]
+
+
+def require_classes(family: str, logits: Array) -> None:
+    """Refuse logits without a last axis of classes."""
+    if len(shape_of(logits)) == 0 or shape_of(logits)[-1] < 1:
+        raise ValueError(
+            f"{family} got logits of shape {shape_of(logits)}; wanted (..., K) with the K classes on the last axis."
+        )
