@@ -1,0 +1,52 @@
+"""Images in a NumPy `.npz` file.
+
+Keys: `x` or `images`, and `y`, `label` or `labels`; for splits of one's own `x_train`, `y_train`, `x_test`, `y_test`,
+`x_validation` or `x_val`, `y_validation` or `y_val`. Labels may be missing. Other keys are ignored.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from vae.data.sources.base import Raw, Source, fingerprint, from_arrays
+
+IMAGES = {
+    "train": ("x_train", "images_train", "train_images", "x", "images"),
+    "validation": ("x_validation", "x_val", "images_validation", "validation_images"),
+    "test": ("x_test", "images_test", "test_images"),
+}
+LABELS = {
+    "train": ("y_train", "labels_train", "train_labels", "y", "label", "labels"),
+    "validation": ("y_validation", "y_val", "labels_validation", "validation_labels"),
+    "test": ("y_test", "labels_test", "test_labels"),
+}
+
+
+def read(name: str) -> Raw:
+    """The splits that the file holds."""
+    try:
+        with np.load(name, allow_pickle=False) as file:
+            found = {split: _first(file.files, names) for split, names in IMAGES.items()}
+            if found["train"] is None:
+                held = ", ".join(file.files) or "nothing"
+                raise ValueError(f"{name} holds {held}, wanted images under the key x, images or x_train: save them so.")
+            labels = {split: _first(file.files, names) for split, names in LABELS.items()}
+            arrays = {s: (file[key], file[labels[s]] if labels[s] else None) for s, key in found.items() if key is not None}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+        raise ValueError(f"{name} is not a readable .npz file ({error}): write or download it again.") from error
+    return Raw(from_arrays(arrays))
+
+
+def _first(keys: Iterable[str], wanted: tuple[str, ...]) -> str | None:
+    return next((key for key in wanted if key in keys), None)
+
+
+SOURCE = Source(
+    usage="FILE.npz",
+    accepts=lambda name: name.endswith(".npz") and Path(name).is_file(),
+    identify=lambda name: fingerprint([Path(name)]),
+    read=read,
+)
