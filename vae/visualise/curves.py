@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,11 +17,13 @@ if TYPE_CHECKING:
 SPLIT_COLOURS = {"train": PALETTE[0], "validation": PALETTE[6], "test": PALETTE[4]}
 PANELS = (
     ("elbo", "ELBO", "nats per example, up is better"),
-    ("log_likelihood", "log-likelihood  E log p(x|z)", "nats per example"),
-    ("kl", "KL  q(z|x) to p(z)", "nats per example"),
-    ("images_per_second", "speed", "images per second"),
+    ("log_likelihood", "log-likelihood: E log p(x|z)", "nats per example"),
+    ("kl", "KL of q(z|x) to p(z)", "nats per example"),
+    ("images_per_second", "speed of training", "images per second"),
 )
 EARLY = 0.1  # share of the steps that may run off the panel
+FLATTENED = 2.0  # times the range of the later steps that the whole range must exceed for that
+ENOUGH_LATE = 5
 FEW_POINTS = 30
 
 
@@ -51,6 +54,8 @@ def training_curves(records: Sequence[Mapping[str, Any]], title: str = "Training
              "images_per_second". A value that is missing, None or not finite is left out, and so is a panel without any.
     Raises ValueError where nothing is left to draw.
     """
+    from matplotlib.ticker import MaxNLocator
+
     panels = [(name, text, unit, _series(records, name)) for name, text, unit in PANELS]
     panels = [panel for panel in panels if panel[3]]
     if not panels:
@@ -62,10 +67,11 @@ def training_curves(records: Sequence[Mapping[str, Any]], title: str = "Training
     rows = math.ceil(len(panels) / columns)
     figure = new_figure(4.6 * columns, 0.5 + 2.6 * rows, title)
     for index, (_, text, unit, series) in enumerate(panels):
-        axes = figure.add_subplot(rows, columns, index + 1, title=text, ylabel=unit, xlabel="step")
+        axes = figure.add_subplot(rows, columns, index + 1, title=text, ylabel=unit)
         for split, (steps, values) in series.items():
             _line(axes, steps, values, split)
-        _limit_to_late_steps(axes, series)
+        axes.set_xlabel("step" + _fit(axes, series))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
         axes.legend(loc="best")
     return figure
 
@@ -84,7 +90,8 @@ def rate_distortion(curves: Mapping[str, Sequence[RateDistortion]], title: str =
         raise ValueError("rate_distortion got no curves, wanted a mapping from names to points: pass at least one.")
     figure = new_figure(6.4, 4.8, title)
     axes = figure.add_subplot(
-        xlabel="rate: KL to the prior (nats per example)", ylabel="distortion: -E log p(x|z) (nats per example)"
+        xlabel="rate: KL to the prior (nats per example)\ndotted lines: equal ELBO; bars: one standard error",
+        ylabel="distortion: \N{MINUS SIGN}E log p(x|z) (nats per example)",
     )
     for index, (name, points) in enumerate(curves.items()):
         ordered = sorted(points, key=_rate)
@@ -137,10 +144,9 @@ def signal_to_noise(
             places, values, bars, color=PALETTE[index % len(PALETTE)], marker="o", markersize=4, capsize=2, label=name
         )
     start = next(iter(ratios.values()))[0]
-    for slope in slopes:
-        name = "1/\N{SQUARE ROOT}K" if slope == -0.5 else f"K^{slope:g}"
+    for slope, dashes in zip(slopes, cycle(("--", ":", "-."))):
         line = start * (places / places[0]) ** slope
-        axes.plot(places, line, color=FAINT, linestyle="--", linewidth=1.0, label=f"proportional to {name}")
+        axes.plot(places, line, color=FAINT, linestyle=dashes, linewidth=1.0, label=f"proportional to {_power_of_k(slope)}")
     _plain_log_ticks(axes, places)
     axes.legend(loc="best")
     return figure
@@ -162,44 +168,56 @@ def _series(records: Sequence[Mapping[str, Any]], name: str) -> dict[str, tuple[
 
 
 def _line(axes: "Axes", steps: np.ndarray, values: np.ndarray, split: str) -> None:
-    """One split's curve; few points are marked, since one alone would not show."""
-    axes.plot(
-        steps,
-        values,
-        color=SPLIT_COLOURS.get(split),
-        label=split,
-        marker="o" if len(steps) <= FEW_POINTS else None,
-        markersize=3,
-    )
+    """One split's curve: few points are marked, since one alone would not show, and many are thin, since they are noisy."""
+    few = len(steps) <= FEW_POINTS
+    look = {"marker": "o", "markersize": 3.0} if few else {"linewidth": 0.8}
+    axes.plot(steps, values, color=SPLIT_COLOURS.get(split), label=split, zorder=3 if few else 2, **look)
 
 
-def _limit_to_late_steps(axes: "Axes", series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> None:
-    """Fit the y axis to the steps after the first tenth, and say what runs off it."""
+def _fit(axes: "Axes", series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
+    """Fit the y axis to the steps after the first tenth where those before would flatten them, and say what runs off it."""
     steps = np.concatenate([steps for steps, _ in series.values()])
     values = np.concatenate([values for _, values in series.values()])
-    late = values[steps >= steps.min() + EARLY * (steps.max() - steps.min())]
-    low, high = late.min(), late.max()
+    late = values[steps >= steps.min() + EARLY * np.ptp(steps)]
+    flattened = len(late) >= ENOUGH_LATE and np.ptp(values) > FLATTENED * np.ptp(late)
+    low, high = _with_margin(late if flattened else values)
+    axes.set_ylim(low, high)
+    if np.ptp(steps) == 0:
+        axes.set_xlim(steps[0] - 1, steps[0] + 1)
+    hidden = values[(values < low) | (values > high)]
+    if not hidden.size:
+        return ""
+    furthest = hidden[np.argmax(np.abs(hidden - (low + high) / 2))]
+    return f" (the first ones run off the panel, as far as {_minus(f'{furthest:.4g}')})"
+
+
+def _with_margin(values: np.ndarray) -> tuple[float, float]:
+    """The range of `values` and a little more; some range even where they are all equal."""
+    low, high = float(values.min()), float(values.max())
     room = 0.06 * (high - low) or 0.05 * max(abs(high), 1e-3)
-    axes.set_ylim(low - room, high + room)
-    hidden = values[(values < low - room) | (values > high + room)]
-    if hidden.size:
-        furthest = hidden[np.argmax(np.abs(hidden - (low + high) / 2))]
-        text = f"first steps off the panel, as far as {furthest:.4g}"
-        axes.text(0.99, 1.02, text, transform=axes.transAxes, ha="right", va="bottom", fontsize=7, color=FAINT)
+    return low - room, high + room
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _equal_elbo_lines(axes: "Axes") -> None:
-    """Faint lines of slope -1 behind the points, each marked with its ELBO where it meets the lower edge or the right one."""
+    """Faint lines of slope -1 behind the points, each marked with its ELBO where it ends."""
     from matplotlib.ticker import MaxNLocator
 
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     for total in MaxNLocator(6).tick_values(left + low, right + high):
-        if not left + low < total < right + high:
-            continue
-        axes.plot([left, right], [total - left, total - right], color=HAIRLINE, linewidth=0.7, linestyle=":", zorder=0.5)
-        x = min(right, total - low)
-        text = f"ELBO {-total:g}".replace("-", "\N{MINUS SIGN}")
-        axes.annotate(text, (x, total - x), xytext=(-2, 2), textcoords="offset points", ha="right", fontsize=6.5, color=FAINT)
+        text = _minus(f"ELBO {-total:g}")
+        if low <= total - right <= high:
+            axes.text(right, total - right, f" {text}", va="center", fontsize=7, color=FAINT)
+        elif left <= total - high <= right:
+            axes.text(total - high, high, text, ha="center", va="bottom", fontsize=7, color=FAINT)
+        elif left <= total - low <= right:
+            axes.text(total - low, low, text, ha="center", va="bottom", fontsize=7, color=FAINT)
+        else:
+            continue  # it passes the panel by
+        axes.plot([left, right], [total - left, total - right], color=HAIRLINE, linewidth=0.8, linestyle=":", zorder=0.5)
     axes.set(xlim=(left, right), ylim=(low, high))
 
 
@@ -219,6 +237,11 @@ def _plain_log_ticks(axes: "Axes", places: np.ndarray) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(_plain))
     axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def _power_of_k(slope: float) -> str:
+    roots = {-0.5: "1/\N{SQUARE ROOT}K", 0.5: "\N{SQUARE ROOT}K", -1.0: "1/K", 1.0: "K"}
+    return roots.get(slope, f"K^{slope:g}")
 
 
 def _plain(value: float, _position: int) -> str:

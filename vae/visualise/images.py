@@ -142,7 +142,7 @@ def interpolation(
     columns = [_number(position) for position in positions]
     columns[0], columns[-1] = f"{columns[0]}\ndecoded A", f"{columns[-1]}\ndecoded B"
     rows = [[Tile(image) for image in row] for row in shown]
-    note = note or "Every image without a coloured frame is decoded."
+    note = note or "Decoded at places on the way from the latent code of one test image, A, to that of another, B."
     gaps: list[int] = []
     if originals is not None:
         ends, _ = _visible("originals", originals, "pairs, 2, H, W, C")
@@ -152,14 +152,14 @@ def interpolation(
             )
         rows = [[Tile(a, emphasis=True), *row, Tile(b, emphasis=True)] for (a, b), row in zip(ends, rows)]
         columns = ["\nreal A", *columns, "\nreal B"]
-        note = _sentences(note, "Coloured frames: the real test images.")
+        note = _sentences(note, "Coloured frames: A and B themselves.")
         gaps = [2 * GUTTER, *[0] * (steps - 1), 2 * GUTTER]
     labels = Labels(
         title,
         _sentences(note, channels),
         rows=[f"pair {index + 1}" for index in range(pairs)],
         columns=columns,
-        x="position between the latent codes of A (0) and B (1)",
+        x="place on the way between the latent codes of A (0) and B (1)",
     )
     return tile_figure(rows, labels, column_gaps=gaps)
 
@@ -201,4 +201,4 @@ def _sentences(*parts: str) -> str:
 
 def _number(value: float) -> str:
     """A short number with a real minus sign."""
-    return f"{round(value, 2) + 0.0:g}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, 3) + 0.0:.3g}".replace("-", "\N{MINUS SIGN}")

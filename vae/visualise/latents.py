@@ -22,9 +22,9 @@ def latent_means(
 ) -> "Figure":
     """Scatter of the posterior means in two dimensions, one point per example, coloured by label.
 
-    One latent dimension is drawn against its rank, two as they are, more on their first two principal components, with the
-    share of the variance that each explains. Both axes have the same unit and span at least 1, so that collapsed means look
-    collapsed.
+    Two latent dimensions are drawn as they are, more on their first two principal components with the share of the variance
+    that each explains; both axes then have the same unit and span at least 1, so that collapsed means look collapsed. A single
+    dimension is drawn against the share of the label's examples below it.
 
     means:       (N, D).
     labels:      (N,). Up to ten distinct ones are classes with a legend, more are a colour bar.
@@ -32,20 +32,22 @@ def latent_means(
     Raises ValueError for another rank or length, NaN, or fewer names than labels.
     """
     means = finite("means", means, "N, D")
-    points, x_label, y_label = _plane(means)
+    same_length("labels", labels, len(means), "row of means")
+    classes = np.zeros(len(means)) if labels is None else finite("labels", labels, "N")
+    points, x_label, y_label = _plane(means, classes)
     figure = new_figure(6.2, 5.6, title)
     axes = figure.add_subplot(xlabel=x_label, ylabel=y_label)
-    size = float(np.clip(2e4 / len(points), 3.0, 20.0))
+    axes.set_title(f"{len(points):,} examples, one point each", color=FAINT, fontsize=8)
     order = np.random.default_rng(0).permutation(len(points))  # or the last class would cover the others
-    points = points[order]
+    size = float(np.clip(2e4 / len(points), 3.0, 20.0))
     if labels is None:
         axes.scatter(points[:, 0], points[:, 1], s=size, color=PALETTE[0], alpha=0.6, linewidths=0)
+    elif len(np.unique(classes)) > len(PALETTE):
+        _on_a_scale(axes, points[order], classes[order], label_names, size)
     else:
-        same_length("labels", labels, len(points), "row of means")
-        _coloured(axes, points, finite("labels", labels, "N")[order], label_names, size)
+        _in_classes(axes, points[order], classes[order], label_names, size)
     if means.shape[1] > 1:
         _equal_limits(axes, points)
-    axes.set_title(f"{len(points):,} examples, one point each", color=FAINT, fontsize=8)
     return figure
 
 
@@ -76,10 +78,13 @@ def kl_per_dimension(
     orders = [np.argsort(-group, kind="stable") for group in groups]
     bars = np.concatenate([group[order] for group, order in zip(groups, orders)])
     lit = np.concatenate([mask[order] for mask, order in zip(used, orders)])
-    words = f"{bars.sum():.2f} nats in all, {lit.sum()} of {len(bars)} dimensions active"
-    figure = new_figure(float(np.clip(0.17 * len(bars) + 2.0, 5.0, 11.0)), 3.6, f"{title}: {words}")
+    figure = new_figure(float(np.clip(0.17 * len(bars) + 2.0, 5.4, 11.0)), 3.8, f"{title}: {bars.sum():.2f} nats in all")
     axes = figure.add_subplot(ylabel="KL to the prior (nats per example)")
-    _bars(axes, bars, lit, "" if active is not None else f" (KL up to {threshold:g} nats)")
+    _bars(axes, bars, lit)
+    why = "" if active is not None else f" (KL up to {threshold:g} nats)"
+    axes.plot([], [], "s", color=ACTIVE, label=f"active: {lit.sum()} of {len(bars)}")
+    axes.plot([], [], "s", color=SHADE, markeredgecolor=INACTIVE, label=f"inactive, on gray: {(~lit).sum()}{why}")
+    figure.legend(loc="outside lower left", ncols=2)
     _name_bars(axes, np.concatenate(orders), len(groups))
     _mark_groups(axes, groups, group_names)
     return figure
@@ -100,12 +105,13 @@ def principal_plane(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return centred @ components.T, variances[:2] / total if total > 0 else np.zeros(2)
 
 
-def _plane(means: np.ndarray) -> tuple[np.ndarray, str, str]:
+def _plane(means: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, str, str]:
     """Two coordinates for each mean and the labels of their axes."""
-    count, dimensions = means.shape
+    dimensions = means.shape[1]
     if dimensions == 1:
-        rank = (np.argsort(np.argsort(means[:, 0], kind="stable")) + 0.5) / count
-        return np.stack([means[:, 0], rank], axis=1), "posterior mean of z[0]", "share of the examples with a smaller mean"
+        points = np.stack([means[:, 0], _share_below(means[:, 0], classes)], axis=1)
+        whose = "the examples" if len(np.unique(classes)) == 1 else "the label's examples"
+        return points, "posterior mean of z[0]", f"share of {whose} with a smaller mean"
     if dimensions == 2:
         return means, "posterior mean of z[0]", "posterior mean of z[1]"
     points, (first, second) = principal_plane(means)
@@ -116,22 +122,53 @@ def _component_name(number: int, dimensions: int, share: float) -> str:
     return f"principal component {number} of {dimensions} latent dimensions ({share:.0%} of the variance)"
 
 
-def _coloured(axes: "Axes", points: np.ndarray, labels: np.ndarray, names: Sequence[str] | None, size: float) -> None:
-    """A colour for each class, named in a legend and where the class lies; a scale of colours where there are many labels."""
+def _share_below(values: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The share of each value's class that is smaller: the class's empirical distribution function, halfway up its steps."""
+    share = np.empty(len(values))
+    for label in np.unique(classes):
+        members = np.flatnonzero(classes == label)
+        ranked = members[np.argsort(values[members], kind="stable")]
+        share[ranked] = (np.arange(len(ranked)) + 0.5) / len(ranked)
+    return share
+
+
+def _on_a_scale(axes: "Axes", points: np.ndarray, labels: np.ndarray, names: Sequence[str] | None, size: float) -> None:
+    """Points coloured along a bar, for labels too many for a legend."""
+    scatter = axes.scatter(points[:, 0], points[:, 1], c=labels, s=size, cmap="viridis", alpha=0.7, linewidths=0)
+    bar = axes.figure.colorbar(scatter, ax=axes, label="label", shrink=0.8)
+    if names is not None:
+        classes = np.unique(labels)
+        bar.set_ticks(classes.tolist(), labels=_names_of(classes, names))
+
+
+def _in_classes(axes: "Axes", points: np.ndarray, labels: np.ndarray, names: Sequence[str] | None, size: float) -> None:
+    """A colour for each class, named in a legend and, in the plane of the points, where the class lies."""
     classes = np.unique(labels)
     texts = [f"{label:g}" for label in classes] if names is None else _names_of(classes, names)
-    if len(classes) > len(PALETTE):
-        scatter = axes.scatter(points[:, 0], points[:, 1], c=labels, s=size, cmap="viridis", alpha=0.7, linewidths=0)
-        bar = axes.figure.colorbar(scatter, ax=axes, label="label", shrink=0.8)
-        if names is not None:
-            bar.set_ticks(classes.tolist(), labels=texts)
-        return
     colours = np.asarray(PALETTE)[np.searchsorted(classes, labels)]
     axes.scatter(points[:, 0], points[:, 1], c=colours, s=size, alpha=0.6, linewidths=0)
-    for label, text, colour in zip(classes, texts, PALETTE):
+    for text, colour in zip(texts, PALETTE):
         axes.scatter([], [], s=24, color=colour, label=text)
-        _name_class(axes, np.median(points[labels == label], axis=0), text)
     axes.legend(title="label", loc="center left", bbox_to_anchor=(1.0, 0.5))
+    span = float(np.max(np.ptp(points, axis=0)))
+    if span > 0.1:  # names would cover collapsed means
+        medians = np.stack([np.median(points[labels == label], axis=0) for label in classes])
+        for place, text in zip(_apart(medians, texts, span), texts):
+            _name_class(axes, place, text)
+
+
+def _apart(places: np.ndarray, texts: Sequence[str], span: float) -> np.ndarray:
+    """`places` of `texts`, from the lowest up, raised where one would cover another; `span` is the width of the axes."""
+    height, letter = 0.038 * span, 0.022 * span
+    placed: list[int] = []
+    places = places.copy()
+    for index in np.argsort(places[:, 1], kind="stable"):
+        for other in sorted(placed, key=places[:, 1].__getitem__):
+            touching = abs(places[index, 0] - places[other, 0]) < letter * (len(texts[index]) + len(texts[other])) / 2
+            if touching and abs(places[index, 1] - places[other, 1]) < height:
+                places[index, 1] = places[other, 1] + height
+        placed.append(index)
+    return places
 
 
 def _names_of(classes: np.ndarray, names: Sequence[str]) -> list[str]:
@@ -163,17 +200,16 @@ def _by_group(values: Any) -> list[Any]:
     return list(values) if nested else [values]
 
 
-def _bars(axes: "Axes", heights: np.ndarray, lit: np.ndarray, why: str) -> None:
+def _bars(axes: "Axes", heights: np.ndarray, lit: np.ndarray) -> None:
     """The bars, and behind those that are not lit a gray background."""
     places = np.arange(len(heights))
     width = 0.8 if len(heights) <= 2 * MOST_NAMED_BARS else 1.0
     dark = [(place - 0.5, 1.0) for place in places[~lit]]
     axes.broken_barh(dark, (0, 1), transform=axes.get_xaxis_transform(), facecolor=SHADE, linewidth=0, zorder=0.5)
-    for mask, colour, text in ((lit, ACTIVE, "active"), (~lit, INACTIVE, f"inactive{why}, on gray")):
-        axes.bar(places[mask], heights[mask], width, color=colour, label=f"{text}: {mask.sum()}")
-    axes.set(xlim=(-0.7, len(heights) - 0.3), ylim=(min(0.0, 1.05 * heights.min()), max(1.15 * heights.max(), 1e-3)))
+    axes.bar(places, heights, width, color=np.where(lit, ACTIVE, INACTIVE))
+    middle, half = (len(heights) - 1) / 2, max(len(heights), 8) / 2 + 0.2
+    axes.set(xlim=(middle - half, middle + half), ylim=(1.05 * min(0.0, heights.min()), 1.08 * max(0.1, heights.max())))
     axes.grid(False, axis="x")
-    axes.legend(loc="upper right")
 
 
 def _name_bars(axes: "Axes", indices: np.ndarray, groups: int) -> None:

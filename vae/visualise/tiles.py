@@ -22,7 +22,7 @@ LONGEST_SIDE = 112  # what an image is enlarged to, where there is room
 LARGEST_BODY = 1800  # what all images together are kept to, where whole pixels allow
 MOST_IMAGES = 1024
 
-SMALL, TITLE = 8.0, 11.0  # points
+SMALL, NAME, TITLE = 8.0, 9.0, 11.0  # points
 
 
 class Tile(NamedTuple):
@@ -68,12 +68,12 @@ def tile_figure(
     lefts = _offsets(columns, width * scale, column_gaps)
     last_captions = LINE if any(tile.caption for tile in tiles[-1]) else 0
     body = (lefts[-1] + width * scale, tops[-1] + height * scale + last_captions)
-    figure, axes = _canvas(body, labels)
+    figure, axes = _canvas(body, _with_names_that_fit(labels, body))
     for row, top in zip(tiles, tops, strict=True):
         for tile, left in zip(row, lefts):
             _draw(axes, tile, left, top, width * scale, height * scale)
     _label_axis(axes.yaxis, tops + height * scale / 2, labels.rows, LINE)
-    _label_axis(axes.xaxis, lefts + width * scale / 2, labels.columns, 4 + max(map(text_width, labels.columns), default=0))
+    _label_axis(axes.xaxis, lefts + width * scale / 2, labels.columns, GUTTER + max(map(text_width, labels.columns), default=0))
     return figure
 
 
@@ -108,6 +108,14 @@ def _wrap(text: str, width: int) -> list[str]:
         else:
             lines.append(word)
     return lines
+
+
+def _with_names_that_fit(labels: Labels, body: tuple[int, int]) -> Labels:
+    """Move the name of an axis that is longer than the axis into the note."""
+    for name, text, room, what in (("x", labels.x, body[0], "Columns"), ("y", labels.y, body[1], "Rows")):
+        if text and text_width(text, NAME) > room:
+            labels = labels._replace(**{name: "", "note": f"{labels.note} {what}: {text}.".strip()})
+    return labels
 
 
 def _canvas(body: tuple[int, int], labels: Labels) -> tuple["Figure", "Axes"]:
