@@ -1,0 +1,68 @@
+"""Fully connected networks."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+from jaxtyping import Array, Float
+
+from vae.networks.base import Activation, Initialiser, checked_sizes, flatten, from_flax, output_bias_initialiser
+from vae.networks.initialisers import glorot_uniform
+from vae.networks.normalisation import Normalisation, normalised
+from vae.types import Network, PyTree
+
+
+def mlp(
+    hidden: Sequence[int],
+    outputs: tuple[int, ...],
+    activation: Activation = nn.relu,
+    kernel_init: Initialiser | None = None,
+    normalisation: Normalisation | None = None,
+    output_bias: Any = None,
+) -> Network:
+    """A multilayer perceptron from (x, context) to an array of shape `outputs`:
+
+        h_0 = [x, context],    h_i = activation(W_i h_(i-1) + b_i),    output = W h_n + b
+
+    Every leaf of x and then of the context is flattened; uint8 becomes a number in [0, 1]. No hidden layer makes it linear.
+
+    kernel_init:   start of the W, Glorot's uniform distribution by default.
+    normalisation: `group_norm()` or `batch_norm()`, before each activation.
+    output_bias:   start of the last b, a scalar or an array of shape `outputs`; zero by default.
+
+    Raises ValueError for widths and output sizes that are not positive integers and for a bias of another shape.
+    """
+    hidden, outputs = checked_sizes("mlp", "hidden widths", hidden), checked_sizes("mlp", "outputs", outputs)
+    layers = HiddenLayers(hidden, activation, kernel_init or glorot_uniform(), normalisation)
+    return from_flax(_MLP(layers, outputs, output_bias_initialiser("mlp", output_bias, outputs)))
+
+
+class HiddenLayers(nn.Module):
+    """Dense layers from a vector to a vector; the vector itself where there are none."""
+
+    widths: tuple[int, ...]
+    activation: Activation
+    kernel_init: Initialiser
+    normalisation: Normalisation | None
+
+    @nn.compact
+    def __call__(self, features: Float[Array, "inputs"], training: bool = False) -> Float[Array, "width"]:
+        """The features of the last layer."""
+        for width in self.widths:
+            features = nn.Dense(width, kernel_init=self.kernel_init)(features)
+            features = self.activation(normalised(features, self.normalisation, training))
+        return features
+
+
+class _MLP(nn.Module):
+    hidden: HiddenLayers
+    outputs: tuple[int, ...]
+    bias_init: Initialiser
+
+    @nn.compact
+    def __call__(self, x: PyTree, context: PyTree = (), training: bool = False) -> Float[Array, "*outputs"]:
+        features = self.hidden(flatten((x, context)), training)
+        size, kernel_init = math.prod(self.outputs), self.hidden.kernel_init
+        last = nn.Dense(size, kernel_init=kernel_init, bias_init=self.bias_init, name="output")
+        return last(features).reshape(self.outputs)
