@@ -1,1 +1,17 @@
-"""Variational autoencoders in JAX, as pure functions that compose."""
+"""Variational autoencoders in JAX, as pure functions that compose: posterior x prior x likelihood x network x objective.
+
+The names here are the ones that a script needs; the folders hold the rest.
+"""
+
+from vae import data, distributions, divergences, evaluation, likelihoods, models, networks, objectives, posteriors, priors
+from vae import schedules as schedules
+from vae.distributions import Bernoulli, Normal, standard_normal
+from vae.divergences import kl_divergence, monte_carlo_kl
+from vae.models import variational_autoencoder
+from vae.objectives import elbo
+from vae.reference import Reference, reference_to, resolve
+from vae.training.fit import Fitted, fit
+from vae.training.load import Loaded, load
+from vae.training.state import TrainState, initial_state
+from vae.training.step import make_train_step
+from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Settings, Terms, Trace

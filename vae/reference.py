@@ -23,7 +23,7 @@ class Reference(NamedTuple):
 
 
 def reference_to(function: Callable, /, **arguments: Any) -> Reference:
-    """The reference that `resolve` turns into `function(**arguments)`, in this process and in any later one.
+    """The reference that `resolve` turns into `function(*given, **arguments)`, in this process and in any later one.
 
     Raises ValueError for what a fresh process cannot find (a lambda, a function inside a function, one of the script that
     runs as `__main__`), TypeError for arguments that JSON cannot hold or that the function does not take.
@@ -42,12 +42,14 @@ def reference_to(function: Callable, /, **arguments: Any) -> Reference:
         raise ValueError(
             f"{reference.function} names something else than {function!r}; give it a name of its own in its module."
         )
-    _check_call(function, reference)
+    _check_call(function, reference, inspect.Signature.bind_partial)
     return reference
 
 
-def resolve(reference: Reference) -> Any:
-    """Import the function and call it with the arguments.
+def resolve(reference: Reference, *given: Any) -> Any:
+    """Import the function and call it with the arguments, after those that are `given` in place.
+
+    given: what the caller knows and a file cannot hold: a model's function is given its `Data`.
 
     A module is found as `import` finds it. `python -m experiments.train` puts the current directory on the path, so that a
     module beside the one who calls works; an installed console command does not, and needs PYTHONPATH.
@@ -56,8 +58,8 @@ def resolve(reference: Reference) -> Any:
     the function itself raises passes through.
     """
     function = _find(reference.function)
-    _check_call(function, reference)
-    return function(**reference.arguments)
+    _check_call(function, reference, inspect.Signature.bind, given)
+    return function(*given, **reference.arguments)
 
 
 def to_json(reference: Reference) -> dict[str, Any]:
@@ -101,13 +103,13 @@ def _find(function: str) -> Callable:
     return found
 
 
-def _check_call(function: Callable, reference: Reference) -> None:
+def _check_call(function: Callable, reference: Reference, bind: Callable, given: tuple = ()) -> None:
     try:
         signature = inspect.signature(function)
     except ValueError:
         return  # some functions written in C have no signature; the call itself will tell
     try:
-        signature.bind(**reference.arguments)
+        bind(signature, *given, **reference.arguments)
     except TypeError as error:
         raise TypeError(f"{reference.function}{signature} cannot be called with {reference.arguments}: {error}.") from error
 

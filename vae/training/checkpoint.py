@@ -22,6 +22,7 @@ import numpy as np
 from vae.training.digest import host_array, named_leaves
 from vae.training.manifest import CheckpointError as CheckpointError
 from vae.training.manifest import DamagedError, describe, matching, place, seal, stored_type, unseal, verifies
+from vae.training.orbax_errors import hide_orbax_logs, reason, show_orbax_logs
 from vae.training.provenance import fingerprint
 from vae.types import PyTree
 
@@ -82,6 +83,7 @@ class Checkpoints:
             _make_writable(self.directory)
         elif not self.directory.is_dir():
             raise CheckpointError(f"there are no checkpoints in {self.directory}; give the work directory of a run.")
+        hide_orbax_logs()
         self._open()
 
     def __enter__(self) -> "Checkpoints":
@@ -101,6 +103,7 @@ class Checkpoints:
             self.wait()
         finally:
             self._manager.close()
+            show_orbax_logs()
 
     def wait(self) -> None:
         """Wait for the save in progress; CheckpointError if it failed."""
@@ -226,7 +229,7 @@ class Checkpoints:
         self._open()
         kept = ", ".join(map(str, self.steps())) or "none"
         return CheckpointError(
-            f"the checkpoint of step {step} could not be written ({_first_line(error)}); kept are the steps: {kept}."
+            f"the checkpoint of step {step} could not be written ({reason(error)}); kept are the steps: {kept}."
         )
 
     def _delete_damaged(self) -> None:
@@ -254,29 +257,35 @@ class Checkpoints:
             sealed = self._manager.restore(step, args=args.Composite(record=args.JsonRestore())).record
             return unseal(sealed, step)
         except Exception as error:
-            raise DamagedError(f"its record cannot be read ({_first_line(error)})") from error
+            raise DamagedError(f"its record cannot be read ({reason(error)})") from error
 
     def _arrays(self, step: int, described: Mapping[str, dict[str, Any]]) -> dict[str, np.ndarray]:
         """The described arrays of a step in host memory, each verified by its digest."""
-        from orbax.checkpoint import RestoreArgs, args
-
         arrays = {name: np.zeros(*stored_type(entry)) for name, entry in described.items()}
         names = [name for name, array in arrays.items() if array.size]
-        if names:
-            request = args.PyTreeRestore(
-                item=dict.fromkeys(names, 0),
-                restore_args={name: RestoreArgs(restore_type=np.ndarray) for name in names},
-                partial_restore=True,
-            )
-            try:
-                restored = self._manager.restore(step, args=args.Composite(state=request)).state
-                arrays |= {name: np.asarray(restored[name]) for name in names}
-            except Exception as error:
-                raise DamagedError(f"its arrays cannot be read ({_first_line(error)})") from error
+        # One array alone first: a damaged index then fails once, not once per array with a traceback from each thread.
+        for group in (names[:1], names[1:]):
+            arrays |= self._read(step, group)
         changed = [name for name, array in arrays.items() if not verifies(array, described[name])]
         if changed:
             raise DamagedError(f"{', '.join(changed[:3])} {'is' if len(changed) == 1 else 'are'} not what was saved")
         return arrays
+
+    def _read(self, step: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+        from orbax.checkpoint import RestoreArgs, args
+
+        if not names:
+            return {}
+        request = args.PyTreeRestore(
+            item=dict.fromkeys(names, 0),
+            restore_args={name: RestoreArgs(restore_type=np.ndarray) for name in names},
+            partial_restore=True,
+        )
+        try:
+            restored = self._manager.restore(step, args=args.Composite(state=request)).state
+            return {name: np.asarray(restored[name]) for name in names}
+        except Exception as error:
+            raise DamagedError(f"its arrays cannot be read ({reason(error)})") from error
 
     def _warn(self, step: int, record: dict[str, Any], skipped: list[str]) -> None:
         if skipped:
@@ -310,12 +319,6 @@ def _make_writable(directory: Path) -> None:
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        reason = error.strerror or error
-        raise CheckpointError(f"checkpoints cannot be written to {directory} ({reason}); choose another directory.") from error
-
-
-def _first_line(error: BaseException) -> str:
-    """What went wrong without the pages that follow it in the messages of storage libraries."""
-    text = str(error).strip() or type(error).__name__
-    line = text.splitlines()[0]
-    return line if len(line) <= 200 else line[:200] + "..."
+        raise CheckpointError(
+            f"checkpoints cannot be written to {directory} ({reason(error)}); choose another directory."
+        ) from error

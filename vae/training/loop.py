@@ -6,21 +6,45 @@ steps are cut into chunks, nor on where a run was stopped.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from vae.data.order import batch_indices
-from vae.training.feed import Feed, gather
+from vae.data.feed import Feed, gather
 from vae.training.state import TrainState
 from vae.training.step import Metrics, TrainStep
-from vae.types import Batch, PyTree
+from vae.types import Batch, Key, PyTree
 
 DEFAULT_CHUNK = 100
-Run = Callable[[TrainState, int, int], tuple[TrainState, Metrics]]
+
+
+class Program(NamedTuple):
+    """Chunks of training steps.
+
+    run(state, step, length) -> state, metrics    `length` steps from `step` on; one compiled program per length, state donated
+    compile(state, step, length)                  compile for a length now, so that the time is not counted to the first chunk
+    """
+
+    run: Callable[[TrainState, int, int], tuple[TrainState, Metrics]]
+    compile: Callable[[TrainState, int, int], None]
+
+
+class _Source(NamedTuple):
+    """Where the rows of a chunk come from.
+
+    argument(state, step, length) -> what the chunk is called with, on the host
+    per_step(state, argument, length) -> what is scanned over, with a leading axis of steps
+    stored(argument, scanned) -> the stored batch of one step
+    """
+
+    argument: Callable
+    per_step: Callable
+    stored: Callable
 
 
 def on_stored(train_step: TrainStep, feed: Feed, state: TrainState, stored: PyTree) -> tuple[TrainState, Metrics]:
@@ -30,9 +54,9 @@ def on_stored(train_step: TrainStep, feed: Feed, state: TrainState, stored: PyTr
     return train_step(state, Batch(x=x, context=context, weight=jnp.ones(jax.tree.leaves(stored)[0].shape[0])))
 
 
-def chunk_rows(state: TrainState, length: int, batch_size: int, size: int) -> jax.Array:
-    """The examples of the next `length` steps, (length, batch)."""
-    return batch_indices(jax.random.fold_in(state.key, 1), state.step, length, batch_size, size)
+def chunk_rows(key: Key, step, length: int, batch_size: int, size: int) -> jax.Array:
+    """The examples of `length` steps from `step` on, (length, batch), of the run with this key."""
+    return batch_indices(jax.random.fold_in(key, 1), step, length, batch_size, size)
 
 
 def scan_steps(step: Callable, state: TrainState, per_step: PyTree, length: int) -> tuple[TrainState, Metrics]:
@@ -45,44 +69,58 @@ def scan_steps(step: Callable, state: TrainState, per_step: PyTree, length: int)
     return state, jax.tree.map(lambda leaf: leaf[None], metrics)
 
 
-def make_chunk(train_step: TrainStep, feed: Feed, batch_size: int) -> Run:
-    """run(state, step, length) -> state, metrics of `length` steps from `step` on; one program per length, state donated."""
-    return _resident_chunk(train_step, feed, batch_size) if feed.resident else _streamed_chunk(train_step, feed, batch_size)
-
-
-def _resident_chunk(train_step: TrainStep, feed: Feed, batch_size: int) -> Run:
-    @partial(jax.jit, static_argnames="length", donate_argnames="state")
-    def chunk(state: TrainState, arrays: PyTree, length: int):
-        def step(state, rows):
-            return on_stored(train_step, feed, state, gather(arrays, rows))
-
-        return scan_steps(step, state, chunk_rows(state, length, batch_size, feed.size), length)
-
-    return lambda state, step, length: chunk(state, feed.arrays, length=length)
-
-
-def _streamed_chunk(train_step: TrainStep, feed: Feed, batch_size: int) -> Run:
-    """The rows of the next chunk are gathered on the host while the device runs the present one."""
+def make_program(train_step: TrainStep, feed: Feed, batch_size: int) -> Program:
+    """The training program of a feed: rows are gathered on the device where the data are resident, else on the host."""
+    source = (_resident if feed.resident else _streamed)(feed, batch_size)
 
     @partial(jax.jit, static_argnames="length", donate_argnames="state")
-    def chunk(state: TrainState, stored: PyTree, length: int):
-        return scan_steps(partial(on_stored, train_step, feed), state, stored, length)
+    def chunk(state: TrainState, argument: PyTree, length: int):
+        def step(state, scanned):
+            return on_stored(train_step, feed, state, source.stored(argument, scanned))
 
-    pool, ahead = ThreadPoolExecutor(max_workers=1), {}
+        return scan_steps(step, state, source.per_step(state, argument, length), length)
 
-    def fetch(key, step: int, length: int):
-        rows = np.asarray(batch_indices(jax.random.fold_in(key, 1), step, length, batch_size, feed.size))
-        return gather(feed.arrays, rows)
+    compiled: dict[int, Any] = {}
+
+    def compile_for(state: TrainState, step: int, length: int) -> None:
+        if length not in compiled:
+            compiled[length] = chunk.lower(state, source.argument(state, step, length), length=length).compile()
 
     def run(state: TrainState, step: int, length: int):
-        key = jax.random.clone(state.key)
-        waiting = ahead.pop((step, length), None) or pool.submit(fetch, key, step, length)
-        ahead.clear()
-        stored = waiting.result()
-        ahead[(step + length, length)] = pool.submit(fetch, key, step + length, length)
-        return chunk(state, stored, length=length)
+        compile_for(state, step, length)
+        return compiled[length](state, source.argument(state, step, length))
 
-    return run
+    return Program(run=run, compile=compile_for)
+
+
+def _resident(feed: Feed, batch_size: int) -> _Source:
+    """All arrays are on the device; the scan is over the rows, so that a chunk holds one batch at a time."""
+    return _Source(
+        argument=lambda state, step, length: feed.arrays,
+        per_step=lambda state, arrays, length: chunk_rows(state.key, state.step, length, batch_size, feed.size),
+        stored=gather,
+    )
+
+
+def _streamed(feed: Feed, batch_size: int) -> _Source:
+    """The rows of the next chunk are gathered on the host while the device runs the present one."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    ahead: dict[tuple[int, int], Future] = {}
+
+    def fetch(key, step: int, length: int):
+        rows = chunk_rows(key, step, length, batch_size, feed.size)
+        return gather(feed.arrays, np.asarray(rows))
+
+    def argument(state: TrainState, step: int, length: int):
+        key = jax.random.clone(state.key)
+        if (step, length) not in ahead:
+            ahead.clear()
+            ahead[step, length] = pool.submit(fetch, key, step, length)
+        rows = ahead[step, length].result()
+        ahead[step + length, length] = pool.submit(fetch, key, step + length, length)
+        return rows
+
+    return _Source(argument=argument, per_step=lambda state, rows, length: rows, stored=lambda rows, scanned: scanned)
 
 
 def chunk_length(wanted: int | None, periods: Sequence[int], contains_convolution: Callable[[], bool]) -> int:
@@ -97,6 +135,11 @@ def chunk_length(wanted: int | None, periods: Sequence[int], contains_convolutio
         wanted = 1 if jax.default_backend() == "cpu" and contains_convolution() else DEFAULT_CHUNK
     common = math.gcd(*periods)
     return max(length for length in range(1, min(wanted, common) + 1) if common % length == 0)
+
+
+def stored_example(feed: Feed, batch_size: int) -> PyTree:
+    """Shapes and types of a stored batch."""
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct((batch_size, *a.shape[1:]), a.dtype), feed.arrays)
 
 
 def has_convolution(function: Callable, *args) -> bool:

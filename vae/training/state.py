@@ -69,3 +69,8 @@ def initial_state(
         )
 
     return jax.jit(build)(key, values)
+
+
+def usable_params(state: TrainState) -> Params:
+    """The parameters to evaluate: their moving average where one is kept."""
+    return state.average if jax.tree.leaves(state.average) else state.params

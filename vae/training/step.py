@@ -82,10 +82,24 @@ def gradients_by_player(losses: Callable, params: Params) -> tuple[Params, PyTre
         return pullback(jnp.ones_like(values))[0], values, aux
     if set(values) != set(params):
         raise ValueError(
-            f"the objective gave losses for {sorted(values)}, the parameters' players are {sorted(params)}; wanted one for each."
+            f"the objective gave losses for {sorted(values)}, but the players are {sorted(params)}; wanted one for each."
         )
     only = {player: {other: jnp.ones_like(v) * (other == player) for other, v in values.items()} for player in values}
     return {player: pullback(only[player])[0][player] for player in params}, values, aux
+
+
+def by_player(optimisers: Mapping[str, optax.GradientTransformation]) -> optax.GradientTransformation:
+    """One optimiser per player, that is per top-level entry of the parameters, as one transformation."""
+
+    def labels(params: Params) -> PyTree:
+        unknown = sorted(set(params) - set(optimisers))
+        if unknown:
+            raise ValueError(
+                f"there is no optimiser for {', '.join(unknown)}; got optimisers for {sorted(optimisers)}: add one."
+            )
+        return {player: jax.tree.map(lambda leaf, player=player: player, tree) for player, tree in params.items()}
+
+    return optax.multi_transform(dict(optimisers), labels)
 
 
 def moving_average(average: PyTree, params: Params, decay: float | None) -> PyTree:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae.types import Batch, Key, PyTree
+from vae.types import Data, Key, PyTree
 
 RESIDENT_BYTES = 4 * 2**30
 
@@ -17,11 +17,13 @@ class Feed(NamedTuple):
 
     arrays:   pytree of arrays with a leading axis of examples, as stored (uint8 pixels, indices, labels).
     prepare:  (key, stored batch) -> x, context; runs on the device inside the step (binarisation, rendering).
+    spec:     what a model has to know of one prepared example.
     resident: whether the arrays live on the device; otherwise each chunk's rows are gathered on the host.
     """
 
     arrays: PyTree
     prepare: Callable[[Key, PyTree], tuple[PyTree, PyTree]]
+    spec: Data
     resident: bool
 
     @property
@@ -35,8 +37,10 @@ def as_is(key: Key, stored: PyTree) -> tuple[PyTree, PyTree]:
     return stored, ()
 
 
-def feed(arrays: PyTree, prepare: Callable = as_is, *, resident: bool | None = None) -> Feed:
+def feed(arrays: PyTree, prepare: Callable = as_is, *, spec: Data | None = None, resident: bool | None = None) -> Feed:
     """A feed over arrays with a common leading axis; on the device where they fit in `RESIDENT_BYTES`.
+
+    spec: what the model is built for; by default the shape that `prepare` gives, as real numbers.
 
     Raises ValueError where the leaves are none, empty, of different lengths, or hold NaN or infinity.
     """
@@ -52,7 +56,8 @@ def feed(arrays: PyTree, prepare: Callable = as_is, *, resident: bool | None = N
             raise ValueError("the data hold NaN or infinite values; remove those examples, or mask them in the likelihood.")
     if resident is None:
         resident = sum(leaf.nbytes for leaf in leaves) <= RESIDENT_BYTES
-    return Feed(jax.tree.map(jnp.asarray, arrays) if resident else arrays, prepare, resident)
+    spec = Data(shape=_prepared_shape(arrays, prepare), space="real") if spec is None else spec
+    return Feed(jax.tree.map(jnp.asarray, arrays) if resident else arrays, prepare, spec, resident)
 
 
 def gather(arrays: PyTree, rows) -> PyTree:
@@ -60,6 +65,8 @@ def gather(arrays: PyTree, rows) -> PyTree:
     return jax.tree.map(lambda a: a[rows], arrays)
 
 
-def unit_weights(x: PyTree) -> Batch:
-    """A batch in which every example counts the same, without context."""
-    return Batch(x=x, context=(), weight=jnp.ones(jax.tree.leaves(x)[0].shape[0]))
+def _prepared_shape(arrays: PyTree, prepare: Callable) -> tuple[int, ...]:
+    """The shape of one prepared example, () for one that is not a single array."""
+    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), arrays)
+    x, _ = jax.eval_shape(prepare, jax.random.key(0), one)
+    return tuple(x.shape[1:]) if hasattr(x, "shape") else ()

@@ -1,0 +1,86 @@
+"""Everything that is said of a trained model on a test set, as one dictionary."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, rates_of
+from vae.evaluation.latents import ACTIVE_THRESHOLD, active_units, encode
+from vae.objectives import analytic, total_rate
+from vae.types import Data, Key, Model, Params, PyTree
+
+LOW_SAMPLE_SIZE = 10
+DISCRETE = ("binary", "uint8", "count", "tokens")
+
+
+def report(
+    model: Model, params: Params, state: PyTree, x: PyTree, data: Data, key: Key, *, samples: int, context: PyTree = (), rates=analytic
+) -> dict[str, Any]:
+    """ELBO with its two parts, importance-sampled NLL with two kinds of error, and what the latent dimensions carry.
+
+    samples: importance samples per example; the NLL is an upper bound that falls as they grow, so compare at equal numbers.
+
+    All in nats per example. The standard error over images says how much the test set decides; the Monte Carlo error how much
+    the importance samples do. Where the data are not in the likelihood's space (gray pixels under a Bernoulli) nothing here is
+    a likelihood: `nll` and `bits_per_dim` are None, and the same bound is called `cross_entropy`.
+    """
+    elbo_key, evidence_key, encode_key = jax.random.split(key, 3)
+    terms = elbo_terms(model, params, state, x, elbo_key, context=context, rates=rates_of(rates))
+    evidence = importance_sampled_evidence(model, params, state, x, evidence_key, samples=samples, context=context)
+    means = encode(model, params, state, x, encode_key, context=context)
+    rate = np.asarray(total_rate(terms))
+    log_likelihood = np.asarray(terms.log_likelihood)
+    return {
+        "examples": len(rate),
+        "elbo": float(np.mean(log_likelihood - rate)),
+        "elbo_se_images": standard_error(log_likelihood - rate),
+        "log_likelihood": float(np.mean(log_likelihood)),
+        "kl": float(np.mean(rate)),
+        "kl_per_dimension": [np.mean(np.asarray(r), axis=0).reshape(-1).tolist() for r in terms.rates],
+        "active_units": int(sum(int(active_units(group).sum()) for group in means)),
+        "latent_dimensions": int(sum(group[0].size for group in means)),
+        "active_threshold": ACTIVE_THRESHOLD,
+        **evidence_summary(evidence, samples, in_space=likelihood_space(model, params, state, means, context) == data.space),
+        **bits_per_dim(evidence, data, likelihood_space(model, params, state, means, context)),
+    }
+
+
+def evidence_summary(evidence: Evidence, samples: int, *, in_space: bool) -> dict[str, Any]:
+    """The importance-sampled bound over a test set, with its two errors kept apart."""
+    bound = -np.asarray(evidence.log_evidence, np.float64)
+    effective = np.asarray(evidence.effective_sample_size)
+    return {
+        "nll": float(bound.mean()) if in_space else None,
+        "cross_entropy": None if in_space else float(bound.mean()),
+        "nll_se_images": standard_error(bound),
+        "nll_se_mc": float(np.sqrt(np.sum(np.square(np.asarray(evidence.monte_carlo_error, np.float64)))) / bound.size),
+        "nll_samples": samples,
+        "effective_sample_size": float(effective.mean()),
+        "share_effective_sample_size_under_10": float(np.mean(effective < LOW_SAMPLE_SIZE)),
+    }
+
+
+def bits_per_dim(evidence: Evidence, data: Data, space: str) -> dict[str, float | None]:
+    """NLL / (D ln 2), for data of a discrete space under a likelihood of that space; None where a density has no such scale."""
+    meaningful = space == data.space and space in DISCRETE and data.shape
+    nll = -float(np.mean(np.asarray(evidence.log_evidence, np.float64)))
+    return {"bits_per_dim": nll / (math.prod(data.shape) * math.log(2.0)) if meaningful else None}
+
+
+def likelihood_space(model: Model, params: Params, state: PyTree, means: tuple, context: PyTree) -> str:
+    """The data space of the model's likelihood, found without computing anything."""
+    first = jax.tree.map(lambda leaf: leaf[0], (tuple(means), context))
+    return jax.eval_shape(model.decode, params, state, *first).data_space
+
+
+def standard_error(values: np.ndarray) -> float:
+    """sd / sqrt(n), the standard error of a mean."""
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def compact(numbers: Mapping[str, Any]) -> dict[str, Any]:
+    """A report without its lists, for a screen."""
+    return {name: value for name, value in numbers.items() if not isinstance(value, list)}

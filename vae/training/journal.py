@@ -1,0 +1,129 @@
+"""What a run leaves behind while it trains: records, checkpoints and figures; nothing, where it has no directory."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vae.training import workdir as files
+from vae.training.checkpoint import Checkpoints
+from vae.training.provenance import git_state, provenance, read_json, write_json
+from vae.training.records import JsonLines, Record, TensorBoard, Writer, read_records, write_all
+from vae.training.state import TrainState
+from vae.types import PyTree
+
+Pending = dict[str, list]
+
+
+@dataclass
+class Journal:
+    """The records of a run, the writers that take them, and its checkpoints.
+
+    directory:   the work directory, None where nothing is kept.
+    checkpoints: None where nothing is kept.
+    extra:       writers of the user's own.
+    records:     all records up to now.
+    """
+
+    directory: Path | None
+    checkpoints: Checkpoints | None
+    extra: Sequence[Writer]
+    records: list[Record]
+    writers: tuple[Writer, ...] = ()
+
+    def restore(self, start: Callable[[], TrainState], initial_params: PyTree | None) -> tuple[TrainState, Pending]:
+        """The state to go on from and the metrics of its unfinished window: those of the latest whole checkpoint, or the first.
+
+        Records of later steps are dropped, since their steps are about to be taken again.
+        """
+        state, pending = None, {}
+        if self.checkpoints is not None and self.checkpoints.latest_step() is not None:
+            restored = self.checkpoints.restore(jax.eval_shape(start))
+            state, pending = restored.state, restored.notes.get("pending", {})
+        if state is None:
+            state = start()
+            state = state if initial_params is None else with_params(state, initial_params)
+        self._open_writers(int(state.step))
+        return state, pending
+
+    def write(self, record: Record) -> None:
+        """Keep a record and give it to every writer."""
+        self.records.append(record)
+        write_all((*self.writers, *self.extra), record)
+
+    def save(self, step: int, state: TrainState, score: float | None, pending: Pending) -> None:
+        """Save a checkpoint, once per step."""
+        if self.checkpoints is not None and self.checkpoints.latest_step() != step:
+            self.checkpoints.save(step, state, score=score, notes={"pending": pending})
+
+    def draw(self, name: str, figure: Any) -> None:
+        """Save a figure under its name."""
+        if self.directory is not None:
+            from vae.visualise import save
+
+            save(figure, self.directory / files.FIGURES / f"{name}.png")
+
+    def close(self) -> None:
+        """Close every writer."""
+        for writer in (*self.writers, *self.extra):
+            writer.close()
+
+    def _open_writers(self, step: int) -> None:
+        if self.directory is None:
+            return
+        path = self.directory / files.METRICS
+        self.writers = (JsonLines(path, step), TensorBoard(self.directory / files.EVENTS, step))
+        self.records = read_records(path)
+
+
+@contextlib.contextmanager
+def open_journal(
+    workdir: str | Path | None, identity: Mapping[str, Any], extra_provenance: Mapping[str, Any], writers: Sequence[Writer]
+) -> Iterator[Journal]:
+    """The journal of the run that `identity` describes, closed and waited for however the block is left."""
+    with contextlib.ExitStack() as stack:
+        directory = checkpoints = None
+        if workdir is not None:
+            directory = files.open_run(workdir, dict(identity))
+            stack.enter_context(files.locked(directory))
+            (directory / files.FIGURES).mkdir(exist_ok=True)
+            record_start(directory / files.PROVENANCE, extra_provenance)
+            checkpoints = stack.enter_context(Checkpoints(directory / files.CHECKPOINTS))
+        journal = Journal(directory, checkpoints, writers, [])
+        stack.callback(journal.close)
+        yield journal
+
+
+def record_start(path: Path, extra: Mapping[str, Any]) -> None:
+    """Write where a run comes from; for one that is resumed, add when and with which code."""
+    if not path.exists():
+        facts = {"data_sha256": None, "evaluation_protocol": None} | dict(extra)
+        write_json(path, provenance(sys.argv, **facts) | {"resumed": []})
+        return
+    found = read_json(path)
+    again = {"command": sys.argv, **git_state(), "started_utc": datetime.now(UTC).isoformat(timespec="seconds")}
+    write_json(path, found | {"resumed": [*found.get("resumed", []), again]})
+
+
+def with_params(state: TrainState, params: PyTree) -> TrainState:
+    """The state with other parameters; ValueError names the first that does not fit."""
+    wanted, given = (jax.tree_util.tree_flatten_with_path(tree)[0] for tree in (state.params, params))
+    for (path, old), (other, new) in zip(wanted, given, strict=False):
+        if path != other or old.shape != new.shape:
+            raise ValueError(
+                f"the parameters to start from do not fit: {jax.tree_util.keystr(path)} is {old.shape} in this model, "
+                f"{jax.tree_util.keystr(other)} {new.shape} there; use the same networks and latent size."
+            )
+    if len(wanted) != len(given):
+        raise ValueError(
+            f"the parameters to start from have {len(given)} arrays, this model {len(wanted)}; use the same networks."
+        )
+    params = jax.tree.map(jnp.copy, params)
+    average = jax.tree.map(jnp.copy, params) if jax.tree.leaves(state.average) else state.average
+    return state._replace(params=params, average=average)

@@ -1,0 +1,24 @@
+"""Early stopping: functions of a run's records that say whether to stop."""
+
+from collections.abc import Callable, Sequence
+
+from vae.training.records import Record
+
+Stop = Callable[[Sequence[Record]], bool]
+
+
+def never(records: Sequence[Record]) -> bool:
+    """Train to the last step."""
+    return False
+
+
+def patience(evaluations: int, name: str = "elbo") -> Stop:
+    """Stop when the best validation value of `name` (higher is better) is `evaluations` evaluations old."""
+    if evaluations < 1:
+        raise ValueError(f"patience is {evaluations}; wanted at least 1 evaluation.")
+
+    def stop(records: Sequence[Record]) -> bool:
+        values = [r[name] for r in records if r["split"] == "validation" and r.get(name) is not None]
+        return bool(values) and len(values) - 1 - values.index(max(values)) >= evaluations
+
+    return stop
