@@ -17,6 +17,8 @@ from vae.distributions.factorised import Factorised as Factorised
 from vae.distributions.laplace import Laplace as Laplace
 from vae.distributions.low_rank_normal import LowRankNormal as LowRankNormal
 from vae.distributions.masked import Masked as Masked
+from vae.distributions.mixture import Mixture as Mixture
+from vae.distributions.mixture import vamp_prior as vamp_prior
 from vae.distributions.multivariate_normal import MultivariateNormal as MultivariateNormal
 from vae.distributions.negative_binomial import NegativeBinomial as NegativeBinomial
 from vae.distributions.normal import Normal as Normal
@@ -29,4 +31,5 @@ from vae.distributions.relaxed_categorical import ExpRelaxedCategorical as ExpRe
 from vae.distributions.relaxed_categorical import RelaxedCategorical as RelaxedCategorical
 from vae.distributions.relaxed_categorical import StraightThroughCategorical as StraightThroughCategorical
 from vae.distributions.spike_and_slab import SpikeAndSlab as SpikeAndSlab
+from vae.distributions.transformed import Transformed as Transformed
 from vae.distributions.zero_inflated import ZeroInflated as ZeroInflated

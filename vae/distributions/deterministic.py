@@ -38,7 +38,7 @@ class Deterministic:
         del key
         return self.value
 
-    def sample_and_log_prob(self, key: Array) -> tuple[PyTree, None]:
+    def sample_and_log_prob(self, key: Array) -> tuple[PyTree, Any]:
         """The point, and None where other families return a log density."""
         return self.sample(key), None
 
