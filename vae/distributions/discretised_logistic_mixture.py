@@ -51,9 +51,9 @@ class DiscretisedLogisticMixture:
 
     @property
     def mean(self) -> Float[Array, "*sites channels"]:
-        """The exact mean. Raises TypeError for coupled channels, whose mean has no closed form."""
+        """The exact mean. Raises AttributeError for coupled channels, whose mean has no closed form."""
         if self.coupling is not None:
-            raise TypeError(
+            raise AttributeError(
                 "the mean of a DiscretisedLogisticMixture with coupled channels has no closed form; average draws of sample."
             )
         weights = jax.nn.softmax(self.logits)[..., None]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from vae.distributions.base import DataSpace, distribution, shape_of
-from vae.distributions.factorised import Factorised, require_factorised
+from vae.distributions.factorised import require_factorised
 
 
 @distribution

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vae.distributions.base import require_same_shape
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.categorical import Categorical
 from vae.distributions.relaxed_categorical import StraightThroughCategorical
@@ -21,12 +22,14 @@ def bernoulli_bernoulli(q: Bernoulli, p: Bernoulli) -> Float[Array, "*event"]:
 
 
 def categorical_categorical(q: Categorical, p: Categorical) -> Float[Array, "*event"]:
-    """Per component: sum_k q_k ln(q_k / p_k)."""
+    """Per component: sum_k q_k ln(q_k / p_k). Raises ValueError where the shapes differ."""
+    require_same_shape("KL", q=q.logits, p=p.logits)
     return categorical_kl(q.logits, p.logits)
 
 
 def straight_through_straight_through(q: StraightThroughCategorical, p: StraightThroughCategorical) -> Float[Array, "*event"]:
     """That of the categoricals they are; the temperatures only shape the gradient of the sampler."""
+    require_same_shape("KL", q=q.logits, p=p.logits)
     return categorical_kl(q.logits, p.logits)
 
 
@@ -40,6 +43,8 @@ def spike_and_slab_spike_and_slab(q: SpikeAndSlab, p: SpikeAndSlab) -> Float[Arr
 
 def _kl_of_gates(q_logits: Float[Array, "*event"], p_logits: Float[Array, "*event"]) -> Float[Array, "*event"]:
     """KL between Bernoulli variables, as categoricals of two classes."""
+
+    require_same_shape("KL", q=q_logits, p=p_logits)
 
     def two_classes(logits):
         return jnp.stack([logits, jnp.zeros_like(logits)], axis=-1)
