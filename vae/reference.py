@@ -46,10 +46,10 @@ def reference_to(function: Callable, /, **arguments: Any) -> Reference:
     return reference
 
 
-def resolve(reference: Reference, *given: Any) -> Any:
-    """Import the function and call it with the arguments, after those that are `given` in place.
+def resolve(reference: Reference, *inputs: Any) -> Any:
+    """Import the function and call it: function(*inputs, **arguments).
 
-    given: what the caller knows and a file cannot hold: a model's function is given its `Data`.
+    inputs: what is known only where it is built, such as the shape of the data; they come first and are not in the reference.
 
     A module is found as `import` finds it. `python -m experiments.train` puts the current directory on the path, so that a
     module beside the one who calls works; an installed console command does not, and needs PYTHONPATH.
@@ -58,8 +58,8 @@ def resolve(reference: Reference, *given: Any) -> Any:
     the function itself raises passes through.
     """
     function = _find(reference.function)
-    _check_call(function, reference, inspect.Signature.bind, given)
-    return function(*given, **reference.arguments)
+    _check_call(function, reference, lambda signature: signature.bind(*inputs, **reference.arguments))
+    return function(*inputs, **reference.arguments)
 
 
 def to_json(reference: Reference) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from vae.training.digest import host_array, named_leaves
 from vae.training.manifest import CheckpointError as CheckpointError
 from vae.training.manifest import DamagedError, describe, matching, place, seal, stored_type, unseal, verifies
 from vae.training.orbax_errors import hide_orbax_logs, reason, show_orbax_logs
+from vae.training.preservation import BestByScore, ranked
 from vae.training.provenance import fingerprint
 from vae.types import PyTree
 
@@ -80,7 +81,7 @@ class Checkpoints:
         self._read_only = read_only
         self._damaged: set[int] = set()
         if not read_only:
-            _make_writable(self.directory)
+            self._require_writable()
         elif not self.directory.is_dir():
             raise CheckpointError(f"there are no checkpoints in {self.directory}; give the work directory of a run.")
         hide_orbax_logs()
@@ -114,8 +115,8 @@ class Checkpoints:
             raise self._failed_save(saving, error) from error
 
     def steps(self) -> list[int]:
-        """The steps that are there, ascending; one that is still being written is counted."""
-        return sorted(self._manager.all_steps())
+        """The steps that are there, ascending: with the one being written, without those that `restore` found damaged."""
+        return sorted(set(self._manager.all_steps()) - self._damaged)
 
     def latest_step(self) -> int | None:
         """The newest step, None where there is none."""
@@ -123,7 +124,7 @@ class Checkpoints:
 
     def best_step(self) -> int | None:
         """The step with the highest score, the newer of equals; None where no step has a score."""
-        return next(iter(_ranked(self.steps(), self._scores)), None)
+        return next(iter(ranked(self.steps(), self._scores)), None)
 
     def save(self, step: int, state: PyTree, *, score: float | None = None, notes: Mapping[str, Any] | None = None) -> None:
         """Save the state of a step; its buffers may be donated as soon as this returns.
@@ -142,9 +143,7 @@ class Checkpoints:
         self._delete_damaged()
         latest = self.latest_step()
         if latest is not None and step <= latest:
-            raise CheckpointError(
-                f"step {step} cannot be saved after step {latest} in {self.directory}; use another directory."
-            )
+            raise CheckpointError(f"{self.directory} holds step {latest} already; save step {step} in another directory.")
         leaves = named_leaves(state)
         arrays = {name: host_array(leaf) for name, leaf in leaves.items()}
         score = None if score is None or math.isnan(score) else float(score)
@@ -204,7 +203,7 @@ class Checkpoints:
 
         latest, best = self._keep
         self._scores: dict[int, float] = {}
-        policies = [checkpoint_managers.LatestN(latest), _BestByScore(best, self._scores)]
+        policies = [checkpoint_managers.LatestN(latest), BestByScore(best, self._scores)]
         options = checkpoint_managers.CheckpointManagerOptions(
             preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
             enable_async_checkpointing=self._asynchronous,
@@ -223,6 +222,15 @@ class Checkpoints:
             if score is not None:
                 self._scores[step] = score
 
+    def _require_writable(self) -> None:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.directory):
+                pass
+        except OSError as error:
+            sentence = f"checkpoints cannot be written to {self.directory} ({reason(error)}); choose another directory."
+            raise CheckpointError(sentence) from error
+
     def _failed_save(self, step: int | None, error: Exception) -> CheckpointError:
         """Forget the failed step, remove its remains, and say what happened."""
         self._manager.close()
@@ -233,9 +241,8 @@ class Checkpoints:
         )
 
     def _delete_damaged(self) -> None:
-        for step in self._damaged & set(self.steps()):
+        for step in self._damaged & set(self._manager.all_steps()):
             self._manager.delete(step)
-            self._scores.pop(step, None)
         self._damaged.clear()
 
     def _candidates(self, which: str | int) -> list[int]:
@@ -290,35 +297,8 @@ class Checkpoints:
     def _warn(self, step: int, record: dict[str, Any], skipped: list[str]) -> None:
         if skipped:
             warnings.warn(f"{'; '.join(skipped)}; restored step {step} instead.", RuntimeWarning, stacklevel=3)
-        now = fingerprint()
-        changes = [f"{key} was {was}, is {now.get(key)}" for key, was in record["fingerprint"].items() if now.get(key) != was]
+        was, now = record["fingerprint"], fingerprint()
+        changes = [f"{name} was {was.get(name)} and is {now[name]}" for name in now if was.get(name) != now[name]]
         if changes and not self._read_only:
-            sentence = f"bitwise resumption of step {step} cannot be promised, since {'; '.join(changes)}."
+            sentence = f"bitwise resumption of step {step} cannot be promised: {', '.join(changes)}."
             warnings.warn(sentence, RuntimeWarning, stacklevel=3)
-
-
-class _BestByScore(NamedTuple):
-    """Orbax's `BestN` with the scores that our records carry and verify, in place of its unprotected metrics file."""
-
-    kept: int
-    scores: dict[int, float]
-
-    def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
-        best = _ranked([info.step for info in checkpoints], self.scores)[: self.kept]
-        return [info.step in best for info in checkpoints]
-
-
-def _ranked(steps: Sequence[int], scores: Mapping[int, float]) -> list[int]:
-    """The steps that have a score, the best first and the newer of equals first."""
-    return sorted((step for step in steps if step in scores), key=lambda step: (scores[step], step), reverse=True)
-
-
-def _make_writable(directory: Path) -> None:
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise CheckpointError(
-            f"checkpoints cannot be written to {directory} ({reason(error)}); choose another directory."
-        ) from error

@@ -35,13 +35,19 @@ def hide_orbax_logs() -> None:
 
     A handler in place of a filter, since absl's logger looks at no filters.
     """
-    absl = logging.getLogger("absl")
-    absl.addHandler(_WITHOUT_ORBAX)
-    absl.propagate = False
+    logger = _absl_logger()
+    logger.addHandler(_WITHOUT_ORBAX)
+    logger.propagate = False
 
 
 def show_orbax_logs() -> None:
     """Undo `hide_orbax_logs`."""
-    absl = logging.getLogger("absl")
-    absl.removeHandler(_WITHOUT_ORBAX)
-    absl.propagate = True
+    logger = _absl_logger()
+    logger.removeHandler(_WITHOUT_ORBAX)
+    logger.propagate = True
+
+
+def _absl_logger() -> logging.Logger:
+    from absl import logging as absl_logging  # which makes its logger on import: asked by name before, it would be another kind
+
+    return absl_logging.get_absl_logger()
