@@ -161,9 +161,24 @@ class Double(nn.Module):
 
 
 def window_product(x: Float[Array, "height width inputs"], kernel: Float[Array, "2 2 inputs outputs"]) -> Float[Array, "..."]:
-    """A convolution with a 2x2 filter and no padding, as one matrix product: (H, W, C) -> (H - 1, W - 1, outputs)."""
-    windows = jnp.concatenate([x[:-1, :-1], x[:-1, 1:], x[1:, :-1], x[1:, 1:]], axis=-1)
-    return windows @ kernel.reshape(-1, kernel.shape[-1])
+    """A convolution with a 2x2 filter and no padding, as one matrix product: (H, W, C) -> (H - 1, W - 1, outputs).
+
+        y_ij = sum_uv x_(i+u)(j+v) K_uv
+
+    Either the four places are laid side by side and multiplied at once, or every place is multiplied by the four matrices
+    and the products are added up where they belong. The second takes less memory and time where all products of a place are
+    no more numbers than the place has: the last layer of a decoder for gray images.
+    """
+    inputs, outputs = kernel.shape[2:]
+    if 4 * outputs > inputs:
+        return jnp.concatenate(_corners(x), axis=-1) @ kernel.reshape(4 * inputs, outputs)
+    products = x @ kernel.transpose(2, 0, 1, 3).reshape(inputs, 4 * outputs)
+    return sum(_corners(part)[i] for i, part in enumerate(jnp.split(products, 4, axis=-1)))
+
+
+def _corners(x: Float[Array, "height width channels"]) -> list[Array]:
+    """The four places of every 2x2 window, row by row: four arrays (H - 1, W - 1, C)."""
+    return [x[:-1, :-1], x[:-1, 1:], x[1:, :-1], x[1:, 1:]]
 
 
 def space_to_depth(x: Float[Array, "height width channels"]) -> Float[Array, "half_height half_width block_channels"]:

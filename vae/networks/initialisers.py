@@ -1,7 +1,7 @@
 """How weights and biases start: Glorot's and He's scales, and the output bias that already predicts the mean image.
 
 Glorot's and He's functions return a function (key, shape, dtype) -> array for kernels whose last axes are (inputs, outputs):
-those of dense layers, and of convolutions (height, width, inputs, outputs). The fan of a kernel is the number of terms in one sum:
+those of dense layers, and of convolutions (height, width, inputs, outputs). The fan is the number of terms in one sum:
 
     fan_in = height * width * inputs        terms that make one output
     fan_out = height * width * outputs      outputs that one input takes part in

@@ -48,7 +48,7 @@ def normalised(x: Array, normalisation: Normalisation | None, training: bool) ->
 
 
 class GroupNorm(nn.Module):
-    """Linen's GroupNorm takes the leading axis for the batch unless it is given all axes, and so normalises one image wrongly."""
+    """Linen's GroupNorm takes the leading axis for the batch unless it is given every axis; this one gives them."""
 
     groups: int
     epsilon: float
@@ -56,8 +56,7 @@ class GroupNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*sites channels"]) -> Float[Array, "*sites channels"]:
         """The normalised example."""
-        if self.groups < 1 or x.shape[-1] % self.groups:
-            channels = x.shape[-1]
+        channels, axes = x.shape[-1], tuple(range(x.ndim))
+        if self.groups < 1 or channels % self.groups:
             raise ValueError(f"group_norm got {self.groups} groups for {channels} channels, wanted a divisor of the channels.")
-        axes = tuple(range(x.ndim))
         return nn.GroupNorm(num_groups=self.groups, epsilon=self.epsilon, reduction_axes=axes, use_fast_variance=False)(x)
