@@ -1,0 +1,1 @@
+"""Small scripts, one question each: `python -m experiments.train --help`."""

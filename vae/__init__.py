@@ -3,8 +3,19 @@
 The names here are the ones that a script needs; the folders hold the rest.
 """
 
-from vae import data, distributions, divergences, evaluation, likelihoods, models, networks, objectives, posteriors, priors
-from vae import schedules as schedules
+from vae import (
+    data,
+    distributions,
+    divergences,
+    evaluation,
+    likelihoods,
+    models,
+    networks,
+    objectives,
+    posteriors,
+    priors,
+    schedules,
+)
 from vae.distributions import Bernoulli, Normal, standard_normal
 from vae.divergences import kl_divergence, monte_carlo_kl
 from vae.models import variational_autoencoder
@@ -15,3 +26,45 @@ from vae.training.load import Loaded, load
 from vae.training.state import TrainState, initial_state
 from vae.training.step import make_train_step
 from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Settings, Terms, Trace
+
+__all__ = [
+    "Batch",
+    "Bernoulli",
+    "Data",
+    "Family",
+    "Fitted",
+    "Latent",
+    "Loaded",
+    "Model",
+    "Network",
+    "Normal",
+    "Objective",
+    "Prior",
+    "Reference",
+    "Settings",
+    "Terms",
+    "Trace",
+    "TrainState",
+    "data",
+    "distributions",
+    "divergences",
+    "elbo",
+    "evaluation",
+    "fit",
+    "initial_state",
+    "kl_divergence",
+    "likelihoods",
+    "load",
+    "make_train_step",
+    "models",
+    "monte_carlo_kl",
+    "networks",
+    "objectives",
+    "posteriors",
+    "priors",
+    "reference_to",
+    "resolve",
+    "schedules",
+    "standard_normal",
+    "variational_autoencoder",
+]

@@ -58,7 +58,7 @@ def resolve(reference: Reference, *inputs: Any) -> Any:
     the function itself raises passes through.
     """
     function = _find(reference.function)
-    _check_call(function, reference, lambda signature: signature.bind(*inputs, **reference.arguments))
+    _check_call(function, reference, inspect.Signature.bind, inputs)
     return function(*inputs, **reference.arguments)
 
 

@@ -17,7 +17,16 @@ DISCRETE = ("binary", "uint8", "count", "tokens")
 
 
 def report(
-    model: Model, params: Params, state: PyTree, x: PyTree, data: Data, key: Key, *, samples: int, context: PyTree = (), rates=analytic
+    model: Model,
+    params: Params,
+    state: PyTree,
+    x: PyTree,
+    data: Data,
+    key: Key,
+    *,
+    samples: int,
+    context: PyTree = (),
+    rates=analytic,
 ) -> dict[str, Any]:
     """ELBO with its two parts, importance-sampled NLL with two kinds of error, and what the latent dimensions carry.
 

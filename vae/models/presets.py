@@ -5,14 +5,22 @@ Each function takes `Data` first and JSON arguments after, so that `vae.referenc
 
 from collections.abc import Callable, Mapping, Sequence
 
-import flax.linen as nn
+import jax
+import jax.numpy as jnp
 
 from vae import likelihoods, posteriors, priors
 from vae.models.latent import variational_autoencoder
-from vae.networks import bernoulli_output_bias, conv_decoder, conv_encoder, mlp as mlp_network
+from vae.networks import bernoulli_output_bias, conv_decoder, conv_encoder
+from vae.networks import mlp as mlp_network
 from vae.types import Data, Family, Model
 
-ACTIVATIONS: Mapping[str, Callable] = {"relu": nn.relu, "tanh": nn.tanh, "gelu": nn.gelu, "silu": nn.silu, "elu": nn.elu}
+ACTIVATIONS: Mapping[str, Callable] = {
+    "relu": jax.nn.relu,
+    "tanh": jnp.tanh,
+    "gelu": jax.nn.gelu,
+    "silu": jax.nn.silu,
+    "elu": jax.nn.elu,
+}
 LIKELIHOODS: Mapping[str, Callable[..., Family]] = {"bernoulli": likelihoods.bernoulli, "normal": likelihoods.normal}
 
 

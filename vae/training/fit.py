@@ -9,11 +9,11 @@ import jax
 import numpy as np
 import optax
 
+from vae.data.feed import Feed, feed
 from vae.evaluation.evidence import rates_of
 from vae.objectives import Rate, analytic
 from vae.reference import Reference, resolve
 from vae.schedules import require_within
-from vae.data.feed import Feed, feed
 from vae.training.journal import open_journal
 from vae.training.loop import chunk_length, has_convolution, make_program, on_stored, stored_example
 from vae.training.records import Record, Writer

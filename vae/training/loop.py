@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae.data.order import batch_indices
 from vae.data.feed import Feed, gather
+from vae.data.order import batch_indices
 from vae.training.state import TrainState
 from vae.training.step import Metrics, TrainStep
 from vae.types import Batch, Key, PyTree

@@ -1,0 +1,142 @@
+"""Evaluate a trained run on its test set: ELBO, importance-sampled NLL with both errors, latent units, figures.
+
+    python -m experiments.evaluate --workdir runs/digits --samples 1000
+
+Numbers are in nats per example. The NLL is an upper bound that falls with the number of importance samples: compare at equal
+numbers. The test set never takes part in choosing a checkpoint.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+
+import vae
+from experiments import command_line
+from experiments.figures import draw_all
+from vae.data.dataset import Dataset
+from vae.data.view import evaluation_images
+from vae.evaluation.report import report
+from vae.training import workdir as files
+from vae.training.digest import tree_sha256
+from vae.training.provenance import write_json
+from vae.training.records import Record, read_records
+from vae.training.state import TrainState
+
+EVALUATION_SEED = 5_001
+TEST_LIMIT = 10_000
+PROTOCOL = {
+    "split": "test",
+    "examples_at_most": TEST_LIMIT,
+    "binarisation": "one fixed draw per split, independent of the run's seed",
+    "elbo": "one latent sample per example",
+    "nll": "importance sampling from the posterior",
+    "seed": EVALUATION_SEED,
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """The flags of an evaluation."""
+
+    workdir: Path
+    """Work directory of a run of experiments.train."""
+    samples: int = 1000
+    """Importance samples per test example."""
+    which: Literal["best", "latest"] = "best"
+    """Checkpoint: the best by validation ELBO, or the latest."""
+
+
+def main(config: Config) -> int:
+    """Evaluate and print."""
+    evaluate_run(config.workdir, samples=config.samples, which=config.which)
+    return 0
+
+
+def evaluate_run(
+    workdir: Path,
+    *,
+    samples: int,
+    which: str = "best",
+    dataset: Dataset | None = None,
+    state: TrainState | None = None,
+    records: list[Record] | None = None,
+) -> dict[str, Any]:
+    """Evaluate a run, draw its figures, write `summary.json` and print it; what is at hand already need not be read again."""
+    loaded = vae.load(workdir, which)
+    flags = loaded.config["experiment"]
+    if "binarisation" not in flags:
+        raise files.RunError(
+            f"{workdir} holds no run of experiments.train; evaluate it with vae.evaluation.report on your data."
+        )
+    dataset = dataset or vae.data.load(flags["data"])
+    if dataset.sha256 != flags["data_sha256"]:
+        raise files.RunError(f"the data {flags['data']!r} have changed since the run in {workdir} was trained; restore them.")
+    x, labels = evaluation_images(dataset, "test", flags["binarisation"], TEST_LIMIT)
+    x = jnp.asarray(x)
+    key = jax.random.key(EVALUATION_SEED)
+    numbers = report(loaded.model, loaded.params, loaded.model_state, x, loaded.data, key, samples=samples)
+    records = read_records(workdir / files.METRICS) if records is None else records
+    latest = vae.load(workdir, "latest") if state is None else None
+    summary = {
+        "step": latest.step if latest else int(state.step),
+        "evaluated": which,
+        "evaluated_step": loaded.step,
+        **numbers,
+        "images_per_second": images_per_second(records),
+        "params_sha256": tree_sha256(latest.params if latest else state.params),
+    }
+    write_json(workdir / files.SUMMARY, summary)
+    draw_all(workdir / files.FIGURES, loaded, dataset, x, labels, numbers, records)
+    show(workdir, summary)
+    return summary
+
+
+def images_per_second(records: list[Record]) -> float | None:
+    """The median over the records of training."""
+    rates = sorted(r["images_per_second"] for r in records if r["split"] == "train")
+    return rates[len(rates) // 2] if rates else None
+
+
+def show(workdir: Path, summary: dict[str, Any]) -> None:
+    """Print a summary as a table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(
+        title=f"{summary['evaluated']} checkpoint (step {summary['evaluated_step']}) on {summary['examples']} test images"
+    )
+    table.add_column("nats per example unless it says otherwise")
+    table.add_column("value", justify="right")
+    for name, value in rows(summary):
+        table.add_row(name, value)
+    Console().print(table)
+    print(f"written: {workdir / files.SUMMARY}, {workdir / files.FIGURES}/")
+
+
+def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """The lines of the table."""
+    bound = "NLL" if summary["nll"] is not None else "cross-entropy (the data are not in the likelihood's space)"
+    value = summary["nll"] if summary["nll"] is not None else summary["cross_entropy"]
+    lines = [
+        ("ELBO", f"{summary['elbo']:.2f} +- {summary['elbo_se_images']:.2f}"),
+        ("  log-likelihood", f"{summary['log_likelihood']:.2f}"),
+        ("  KL", f"{summary['kl']:.2f}"),
+        (f"{bound}, at most ({summary['nll_samples']} samples)", f"{value:.2f}"),
+        ("  standard error over images", f"{summary['nll_se_images']:.2f}"),
+        ("  Monte Carlo error", f"{summary['nll_se_mc']:.3f}"),
+        ("  mean effective sample size", f"{summary['effective_sample_size']:.1f}"),
+        ("  images with one under 10", f"{100 * summary['share_effective_sample_size_under_10']:.0f} %"),
+        ("active units", f"{summary['active_units']} of {summary['latent_dimensions']}"),
+    ]
+    if summary["bits_per_dim"] is not None:
+        lines.append(("bits per dimension", f"{summary['bits_per_dim']:.4f}"))
+    if summary["images_per_second"] is not None:
+        lines.append(("training images per second", f"{summary['images_per_second']:,.0f}"))
+    return lines
+
+
+if __name__ == "__main__":
+    command_line.run(main, Config)

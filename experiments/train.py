@@ -1,0 +1,215 @@
+"""Train a variational autoencoder on images, evaluate it, draw it.
+
+    python -m experiments.train                                  the embedded digits, about a minute on two cores
+    python -m experiments.train --preset mnist                   784-400-20 on MNIST
+    python -m experiments.train --preset mnist-tanh              784-200-200-50 tanh on MNIST: test NLL in README.md
+    python -m experiments.train --data cifar10 --network conv --binarisation none --likelihood normal
+
+Run it again with the same flags to resume what was interrupted; the result is the same, bit for bit.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+import optax
+
+import vae
+from experiments import command_line
+from experiments.evaluate import PROTOCOL, evaluate_run
+from vae import schedules
+from vae.data.view import evaluation_images, training_feed
+from vae.training.interrupt import exit_code
+from vae.training.records import Writer
+
+VALIDATION_LIMIT = 5_000
+NOT_IDENTITY = (
+    "preset",
+    "workdir",
+    "checkpoint_every",
+    "log_every",
+    "chunk",
+    "samples",
+    "init_from",
+    "smoke",
+    "wandb",
+    "progress",
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The flags of a training run."""
+
+    preset: str = "default"
+    """Named starting point; the other flags change it."""
+    data: str = "digits"
+    """digits, sprites, any TensorFlow Datasets image set, a path (IDX, .npz, folder, .zip) or module:function."""
+    binarisation: Literal["dynamic", "static", "none", "uint8"] = "dynamic"
+    """Fresh draws every step, one fixed draw, gray in [0, 1], or the 256 values."""
+    network: Literal["mlp", "conv"] = "mlp"
+    hidden: tuple[int, ...] = (256,)
+    """Widths of the fully connected layers."""
+    widths: tuple[int, ...] = (32, 64)
+    """Channels of the convolutional layers; each halves the image."""
+    activation: str = "relu"
+    likelihood: str = "bernoulli"
+    latent_dim: int = 10
+    beta: float = 1.0
+    """Weight of the KL; 1 is the evidence lower bound."""
+    beta_warm_up: int = 0
+    """Steps over which beta rises from 0 in a straight line."""
+    steps: int = 8_000
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine", "step"] = "constant"
+    """Of the learning rate: constant, cosine to zero at the last step, or a tenth at 60 % and at 85 % of the steps."""
+    warm_up: int = 0
+    """Steps over which the learning rate rises."""
+    weight_decay: float = 0.0
+    """Of AdamW; 0 is Adam."""
+    clip: float | None = None
+    """Largest global norm of the gradient."""
+    average_decay: float | None = None
+    """Decay of a moving average of the parameters; it is what is evaluated then."""
+    seed: int = 0
+    workdir: Path | None = None
+    """Where everything goes; a run that is there is resumed. Default: runs/DATA."""
+    init_from: Path | None = None
+    """Work directory of a run whose best parameters to start from."""
+    checkpoint_every: int | None = None
+    """Steps between checkpoints; default: ten in the whole run."""
+    log_every: int = 100
+    chunk: int | None = None
+    """Steps per compiled program; never shows in the numbers."""
+    samples: int = 100
+    """Importance samples of the test NLL."""
+    wandb: str | None = None
+    """Weights & Biases project to log to as well."""
+    smoke: bool = False
+    """A few steps, to see that everything works."""
+    progress: bool = True
+
+
+MNIST = Config(data="mnist", hidden=(400,), latent_dim=20, steps=445 * 50)
+PRESETS = {
+    "default": Config(),
+    "mnist": dataclasses.replace(MNIST, preset="mnist"),
+    "mnist-tanh": dataclasses.replace(
+        MNIST,
+        preset="mnist-tanh",
+        hidden=(200, 200),
+        activation="tanh",
+        latent_dim=50,
+        steps=445 * 600,
+        schedule="cosine",
+        log_every=445,
+        samples=1000,
+    ),
+    "mnist-conv": dataclasses.replace(MNIST, preset="mnist-conv", network="conv", latent_dim=16, steps=445 * 10),
+    "sprites": Config(preset="sprites", data="sprites", network="conv", widths=(32, 32, 64, 64), hidden=(256,), latent_dim=10),
+}
+
+
+def main(config: Config) -> int:
+    """Train, evaluate, draw; return the exit code."""
+    config = smoke(config) if config.smoke else config
+    workdir = config.workdir or Path("runs") / Path(config.data.partition(":")[0]).name
+    dataset = vae.data.load(config.data)
+    feed = training_feed(dataset, config.binarisation)
+    validation, _ = evaluation_images(dataset, "validation", config.binarisation, VALIDATION_LIMIT)
+    identity = command_line.as_json(config, without=NOT_IDENTITY) | {
+        "data_sha256": dataset.sha256,
+        "init_from": None if config.init_from is None else str(config.init_from),
+    }
+    fitted = vae.fit(
+        model_of(config),
+        vae.elbo(),
+        optimiser_of(config),
+        feed,
+        jax.random.key(config.seed),
+        steps=config.steps,
+        batch_size=config.batch_size,
+        validation=vae.Batch(x=jnp.asarray(validation), context=(), weight=jnp.ones(len(validation))),
+        workdir=workdir,
+        settings={"beta": config.beta, "learning_rate": config.learning_rate},
+        schedules=schedules_of(config),
+        average_decay=config.average_decay,
+        chunk=config.chunk,
+        log_every=config.log_every,
+        checkpoint_every=config.checkpoint_every,
+        writers=writers_of(config, workdir),
+        initial_params=None if config.init_from is None else vae.load(config.init_from).params,
+        experiment=identity,
+        provenance={"data_sha256": dataset.sha256, "evaluation_protocol": PROTOCOL, **parent_of(config)},
+        progress=config.progress,
+    )
+    if fitted.signal is not None:
+        print(f"stopped at step {int(fitted.state.step)} of {config.steps}; run the same command to go on.")
+        return exit_code(fitted.signal)
+    evaluate_run(workdir, samples=config.samples, dataset=dataset, state=fitted.state, records=fitted.records)
+    return 0
+
+
+def model_of(config: Config) -> vae.Reference:
+    """The model that the flags describe, by reference."""
+    common = {
+        "latent_dim": config.latent_dim,
+        "hidden": config.hidden,
+        "activation": config.activation,
+        "likelihood": config.likelihood,
+    }
+    if config.network == "mlp":
+        return vae.reference_to(vae.models.mlp, **common)
+    return vae.reference_to(vae.models.convolutional, widths=config.widths, **common)
+
+
+def optimiser_of(config: Config) -> optax.GradientTransformation:
+    """Adam or AdamW at unit rate (the learning rate is a setting), behind a clip of the gradient's norm."""
+    clip = optax.clip_by_global_norm(config.clip) if config.clip else optax.identity()
+    adam = optax.adamw(1.0, weight_decay=config.weight_decay) if config.weight_decay else optax.adam(1.0)
+    return optax.chain(clip, adam)
+
+
+def schedules_of(config: Config) -> dict[str, schedules.Schedule]:
+    """The shapes of the learning rate and of beta."""
+    horizon = config.steps - config.warm_up
+    shape = {
+        "constant": lambda: schedules.constant(),
+        "cosine": lambda: schedules.cosine(horizon),
+        "step": lambda: schedules.step_decay((int(0.6 * horizon), int(0.85 * horizon))),
+    }[config.schedule]()
+    rate = schedules.warm_up(config.warm_up, shape) if config.warm_up else shape
+    warm = {"beta": schedules.linear(config.beta_warm_up)} if config.beta_warm_up else {}
+    return {"learning_rate": rate, **warm}
+
+
+def writers_of(config: Config, workdir: Path) -> tuple[Writer, ...]:
+    """Weights & Biases, if asked for; JSON lines and TensorBoard are always there."""
+    if config.wandb is None:
+        return ()
+    from vae.training.records import WeightsAndBiases
+
+    return (WeightsAndBiases(config.wandb, workdir.name, command_line.as_json(config)),)
+
+
+def parent_of(config: Config) -> dict:
+    """Where the first parameters came from, for the provenance."""
+    if config.init_from is None:
+        return {}
+    parent = vae.load(config.init_from)
+    return {"parent": {"workdir": str(config.init_from), "step": parent.step, "which": parent.which}}
+
+
+def smoke(config: Config) -> Config:
+    """The same run in a few seconds."""
+    return dataclasses.replace(
+        config, steps=min(config.steps, 40), log_every=10, samples=min(config.samples, 10), batch_size=32
+    )
+
+
+if __name__ == "__main__":
+    command_line.run(main, Config, PRESETS)
