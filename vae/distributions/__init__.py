@@ -5,6 +5,7 @@ from vae.distributions.base import Distribution as Distribution
 from vae.distributions.base import distribution as distribution
 from vae.distributions.base import static_field as static_field
 from vae.distributions.bernoulli import Bernoulli as Bernoulli
+from vae.distributions.beta import Beta as Beta
 from vae.distributions.categorical import Categorical as Categorical
 from vae.distributions.continuous_bernoulli import ContinuousBernoulli as ContinuousBernoulli
 from vae.distributions.dequantised import Dequantised as Dequantised
@@ -14,6 +15,8 @@ from vae.distributions.deterministic import Deterministic as Deterministic
 from vae.distributions.discretised_logistic import DiscretisedLogistic as DiscretisedLogistic
 from vae.distributions.discretised_logistic_mixture import DiscretisedLogisticMixture as DiscretisedLogisticMixture
 from vae.distributions.factorised import Factorised as Factorised
+from vae.distributions.gamma import Gamma as Gamma
+from vae.distributions.kumaraswamy import Kumaraswamy as Kumaraswamy
 from vae.distributions.laplace import Laplace as Laplace
 from vae.distributions.low_rank_normal import LowRankNormal as LowRankNormal
 from vae.distributions.masked import Masked as Masked

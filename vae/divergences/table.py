@@ -15,13 +15,17 @@ from jaxtyping import Array, Float
 from vae.distributions.at_sample import AtSample
 from vae.distributions.base import Distribution
 from vae.distributions.bernoulli import Bernoulli
+from vae.distributions.beta import Beta
 from vae.distributions.categorical import Categorical
+from vae.distributions.gamma import Gamma
+from vae.distributions.kumaraswamy import Kumaraswamy
+from vae.distributions.laplace import Laplace
 from vae.distributions.low_rank_normal import LowRankNormal
 from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import Normal
 from vae.distributions.relaxed_categorical import StraightThroughCategorical
 from vae.distributions.spike_and_slab import SpikeAndSlab
-from vae.divergences import discrete, gaussian
+from vae.divergences import discrete, gaussian, positive
 
 Row = Callable[[Any, Any], Array]
 Table = Mapping[tuple[type, type], Row]
@@ -74,6 +78,10 @@ KL_TABLE: dict[tuple[type, type], Row] = {
     (Categorical, Categorical): discrete.categorical_categorical,
     (StraightThroughCategorical, StraightThroughCategorical): discrete.straight_through_straight_through,
     (SpikeAndSlab, SpikeAndSlab): discrete.spike_and_slab_spike_and_slab,
+    (Laplace, Laplace): positive.laplace_laplace,
+    (Gamma, Gamma): positive.gamma_gamma,
+    (Beta, Beta): positive.beta_beta,
+    (Kumaraswamy, Beta): positive.kumaraswamy_beta,
 }
 
 

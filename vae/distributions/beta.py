@@ -1,0 +1,107 @@
+"""The beta distribution with independent components."""
+
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vae.distributions.base import DataSpace, distribution, require_same_shape
+from vae.distributions.gamma import require_positive, standard_gamma
+from vae.gamma_functions import entropy_bregman, stirling_error_slope
+from vae.numerics import HALF_LOG_TWO_PI, stirling_error
+
+
+@distribution
+class Beta:
+    """Beta with independent components over an array of any shape.
+
+        log p(x) = sum_i [ (alpha_i - 1) ln x_i + (beta_i - 1) ln(1 - x_i) - ln B(alpha_i, beta_i) ],    0 < x < 1
+
+    alpha: > 0, any shape; weighs the end 1.
+    beta:  > 0, the same shape; weighs the end 0.
+    Raises ValueError for a parameter that is not positive.
+
+    float32 has no number between 1 - 6e-8 and 1: where beta is below 0.5 the upper end is coarse, and a model that lives there
+    is better written with the ends exchanged, 1 - x ~ Beta(beta, alpha).
+    """
+
+    alpha: Float[Array, "*event"]
+    beta: Float[Array, "*event"]
+
+    data_space: ClassVar[DataSpace] = "real"
+
+    def __post_init__(self):
+        require_same_shape("Beta", alpha=self.alpha, beta=self.beta)
+        require_positive("Beta", alpha=self.alpha, beta=self.beta)
+
+    @property
+    def mean(self) -> Float[Array, "*event"]:
+        """alpha / (alpha + beta)."""
+        return self.alpha / (self.alpha + self.beta)
+
+    @property
+    def mode(self) -> Float[Array, "*event"]:
+        """(alpha - 1) / (alpha + beta - 2) where both exceed 1; otherwise the end with more weight (0 where they tie)."""
+        inside = (self.alpha > 1.0) & (self.beta > 1.0)
+        total = jnp.where(inside, self.alpha + self.beta - 2.0, 1.0)
+        end = (self.alpha > self.beta).astype(jnp.result_type(self.alpha))
+        return jnp.where(inside, (self.alpha - 1.0) / total, end)
+
+    @property
+    def variance(self) -> Float[Array, "*event"]:
+        """m (1 - m) / (s + 1) with s = alpha + beta, m = alpha / s."""
+        total = self.alpha + self.beta
+        return (self.alpha / total) * (self.beta / total) / (total + 1.0)
+
+    def sample(self, key: Array) -> Float[Array, "*event"]:
+        """Draw x = g_a / (g_a + g_b) from two gamma draws, in logits, with implicit gradients in both parameters.
+
+        Draws that float32 would round to 0 or 1 are returned as the nearest numbers inside, so that their density is finite.
+        """
+        alpha_key, beta_key = jax.random.split(key)
+        scale_a, log_factor_a = standard_gamma(alpha_key, jnp.asarray(self.alpha))
+        scale_b, log_factor_b = standard_gamma(beta_key, jnp.asarray(self.beta))
+        return inside_unit_interval(jax.nn.sigmoid(jnp.log(scale_a / scale_b) + (log_factor_a - log_factor_b)))
+
+    def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
+        """A draw and its log density."""
+        value = self.sample(key)
+        return value, self.log_prob(value)
+
+    def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        """Log density of each component in nats, about the mean so that large concentrations keep their digits:
+
+            -s KL(Bernoulli(m) || Bernoulli(x)) + 1/2 ln(alpha beta / (2 pi s)) - R(alpha) - R(beta) + R(s) - ln x - ln(1 - x)
+
+        with s = alpha + beta, m = alpha / s and R the remainder of Stirling's formula.
+        """
+        a, b, rest = self.alpha, self.beta, 1.0 - value
+        total = a + b
+        tilt = a * rest - b * value
+        misfit = entropy_bregman(a, total * value, tilt) + entropy_bregman(b, total * rest, -tilt)
+        remainders = stirling_error(a) + stirling_error(b) - stirling_error(total)
+        spread = 0.5 * (jnp.log(a) + jnp.log(b) - jnp.log(total)) - HALF_LOG_TWO_PI - remainders
+        return spread - misfit - jnp.log(value) - jnp.log(rest)
+
+    def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
+        """Log density in nats, summed over the event."""
+        return jnp.sum(self.element_log_prob(value))
+
+    def entropy(self) -> Float[Array, ""]:
+        """H = sum_i [ ln B(a, b) - (a - 1) psi(a) - (b - 1) psi(b) + (s - 2) psi(s) ], in nats, by Stirling's formula."""
+        a, b = jnp.asarray(self.alpha), jnp.asarray(self.beta)
+        total = a + b
+
+        def part(x, shift):
+            return stirling_error(x) - 0.5 / x - (x - shift) * stirling_error_slope(x)
+
+        leading = 0.5 * (jnp.log(a) + jnp.log(b)) - 1.5 * jnp.log(total) + HALF_LOG_TWO_PI + 0.5
+        whole = stirling_error(total) - 1.0 / total - (total - 2.0) * stirling_error_slope(total)
+        return jnp.sum(leading + part(a, 1.0) + part(b, 1.0) - whole)
+
+
+def inside_unit_interval(value: Float[Array, "*event"]) -> Float[Array, "*event"]:
+    """`value` moved to the nearest normal number strictly between 0 and 1."""
+    limits = jnp.finfo(value.dtype)
+    return jnp.clip(value, limits.tiny, 1.0 - limits.epsneg)
