@@ -1,7 +1,7 @@
 """A distribution pushed through a flow."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float
 
@@ -10,6 +10,8 @@ from vae.distributions.base import DataSpace, Distribution, distribution, static
 PyTree = Any
 
 
+@runtime_checkable
+@runtime_checkable
 class Bijection(Protocol):
     """What `Transformed` asks of a flow: `vae.flows.Flow` without its `init`."""
 
