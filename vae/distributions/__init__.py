@@ -28,6 +28,7 @@ from vae.distributions.normal import Normal as Normal
 from vae.distributions.normal import standard_normal as standard_normal
 from vae.distributions.optimal_sigma import OptimalSigmaNormal as OptimalSigmaNormal
 from vae.distributions.poisson import Poisson as Poisson
+from vae.distributions.power_spherical import PowerSpherical as PowerSpherical
 from vae.distributions.relaxed_bernoulli import LogitRelaxedBernoulli as LogitRelaxedBernoulli
 from vae.distributions.relaxed_bernoulli import RelaxedBernoulli as RelaxedBernoulli
 from vae.distributions.relaxed_categorical import ExpRelaxedCategorical as ExpRelaxedCategorical
@@ -35,4 +36,8 @@ from vae.distributions.relaxed_categorical import RelaxedCategorical as RelaxedC
 from vae.distributions.relaxed_categorical import StraightThroughCategorical as StraightThroughCategorical
 from vae.distributions.spike_and_slab import SpikeAndSlab as SpikeAndSlab
 from vae.distributions.transformed import Transformed as Transformed
+from vae.distributions.uniform_sphere import UniformCircle as UniformCircle
+from vae.distributions.uniform_sphere import UniformSphere as UniformSphere
+from vae.distributions.von_mises import VonMises as VonMises
+from vae.distributions.von_mises_fisher import VonMisesFisher as VonMisesFisher
 from vae.distributions.zero_inflated import ZeroInflated as ZeroInflated

@@ -23,9 +23,13 @@ from vae.distributions.laplace import Laplace
 from vae.distributions.low_rank_normal import LowRankNormal
 from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import Normal
+from vae.distributions.power_spherical import PowerSpherical
 from vae.distributions.relaxed_categorical import StraightThroughCategorical
 from vae.distributions.spike_and_slab import SpikeAndSlab
-from vae.divergences import discrete, gaussian, positive
+from vae.distributions.uniform_sphere import UniformCircle, UniformSphere
+from vae.distributions.von_mises import VonMises
+from vae.distributions.von_mises_fisher import VonMisesFisher
+from vae.divergences import directional, discrete, gaussian, positive
 
 Row = Callable[[Any, Any], Array]
 Table = Mapping[tuple[type, type], Row]
@@ -82,6 +86,11 @@ KL_TABLE: dict[tuple[type, type], Row] = {
     (Gamma, Gamma): positive.gamma_gamma,
     (Beta, Beta): positive.beta_beta,
     (Kumaraswamy, Beta): positive.kumaraswamy_beta,
+    (VonMises, VonMises): directional.von_mises_von_mises,
+    (VonMises, UniformCircle): directional.von_mises_uniform_circle,
+    (VonMisesFisher, VonMisesFisher): directional.von_mises_fisher_von_mises_fisher,
+    (VonMisesFisher, UniformSphere): directional.von_mises_fisher_uniform_sphere,
+    (PowerSpherical, UniformSphere): directional.power_spherical_uniform_sphere,
 }
 
 
