@@ -71,7 +71,7 @@ def read(entry: Path, name: str) -> Dataset | None:
             sha256=combined_sha256(manifest["arrays"]),
             label_names=tuple(manifest["label_names"]),
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
 
 
@@ -139,15 +139,16 @@ def _write_header(file, block: np.ndarray, count: int) -> None:
 
 def _publish(partial: Path, entry: Path) -> None:
     """Rename a finished entry into place; where another process was first, theirs stays, unless it is damaged."""
-    try:
+    with contextlib.suppress(OSError):
         os.rename(partial, entry)
-    except OSError:
-        if read(entry, entry.name) is not None:
-            return
-        damaged = _fresh_folder(entry.parent)
-        os.rename(entry, damaged / "damaged")
-        shutil.rmtree(damaged, ignore_errors=True)
-        os.rename(partial, entry)
+        return
+    if read(entry, entry.name) is not None:
+        return
+    aside = _fresh_folder(entry.parent)
+    with contextlib.suppress(FileNotFoundError):  # another process may have moved it just now
+        os.rename(entry, aside / "damaged")
+    shutil.rmtree(aside, ignore_errors=True)
+    os.rename(partial, entry)
 
 
 def _fresh_folder(root: Path) -> Path:

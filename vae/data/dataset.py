@@ -60,8 +60,7 @@ def from_splits(
     Raises a ValueError where a split is missing or empty, where the splits differ in shape or type, or where the labels are
     not as many as the examples.
     """
-    for split in SPLITS:
-        _check_split(name, split, splits)
+    check_splits(name, splits)
     if render is None:
         shape = splits["train"].x.shape[1:]
         binary = all(is_binary(splits[split].x) for split in SPLITS)
@@ -113,6 +112,12 @@ def is_binary(images: np.ndarray) -> bool:
     """Whether every pixel is 0 or 255; stops at the first block that says no."""
     blocks = (images[start : start + ROWS_AT_A_TIME] for start in range(0, len(images), ROWS_AT_A_TIME))
     return images.dtype == np.uint8 and all(bool(np.all((block == 0) | (block == 255))) for block in blocks)
+
+
+def check_splits(name: str, splits: Mapping[str, Split]) -> None:
+    """Raise a ValueError where a split is missing or empty, differs from the others, or has another number of labels."""
+    for split in SPLITS:
+        _check_split(name, split, splits)
 
 
 def _check_split(name: str, split: str, splits: Mapping[str, Split]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vae.data.dataset import SPLITS, Dataset
+from vae.data.dataset import SPLITS, Dataset, check_splits
 from vae.data.sources.base import Raw, Source, from_arrays, in_memory
 
 PATTERN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -22,8 +22,10 @@ def read(name: str) -> Raw:
     """
     result = _find(name)()
     if isinstance(result, Dataset):
-        splits = {split: in_memory(*getattr(result, split)) for split in SPLITS}
-        return Raw(splits, label_names=result.label_names, render=result.render, binary=result.binary)
+        splits = {split: getattr(result, split) for split in SPLITS}
+        check_splits(name, splits)
+        rows = {split: in_memory(*part) for split, part in splits.items()}
+        return Raw(rows, label_names=result.label_names, render=result.render, binary=result.binary)
     images, labels = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if not hasattr(images, "__array__") and not isinstance(images, list):
         raise TypeError(

@@ -28,16 +28,20 @@ LABELS = {
 def read(name: str) -> Raw:
     """The splits that the file holds."""
     try:
-        with np.load(name, allow_pickle=False) as file:
-            found = {split: _first(file.files, names) for split, names in IMAGES.items()}
-            if found["train"] is None:
-                held = ", ".join(file.files) or "nothing"
-                raise ValueError(f"{name} holds {held}, wanted images under the key x, images or x_train: save them so.")
-            labels = {split: _first(file.files, names) for split, names in LABELS.items()}
-            arrays = {s: (file[key], file[labels[s]] if labels[s] else None) for s, key in found.items() if key is not None}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise ValueError(f"{name} is not a readable .npz file ({error}): write or download it again.") from error
-    return Raw(from_arrays(arrays))
+        with open(name, "rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it holds one array without a name")
+            held = tuple(file.files)
+            images = {split: file[key] for split, names in IMAGES.items() if (key := _first(held, names))}
+            labels = {split: file[key] for split, names in LABELS.items() if (key := _first(held, names))}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        raise ValueError(f"{name} cannot be read as .npz ({error}): write or download it again.") from error
+    if "train" not in images:
+        raise ValueError(
+            f"{name} holds {', '.join(held) or 'nothing'}, wanted images under x, images or x_train: save them so."
+        )
+    return Raw(from_arrays({split: (x, labels.get(split)) for split, x in images.items()}))
 
 
 def _first(keys: Iterable[str], wanted: tuple[str, ...]) -> str | None:

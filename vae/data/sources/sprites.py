@@ -85,7 +85,8 @@ def _body_coordinates(orientation, x, y) -> tuple[Int[Array, "64 64"], Int[Array
 
 
 def _coarse(length: Int[Array, "64 64"]) -> Int[Array, "64 64"]:
-    return (length + (1 << (SHIFT - 1))) >> SHIFT
+    """Rounded to the nearest 1/124 pixel, alike on both sides of zero, so that turning an image by a right angle is exact."""
+    return jnp.sign(length) * ((jnp.abs(length) + (1 << (SHIFT - 1))) >> SHIFT)
 
 
 def _square(across, down, scale):
