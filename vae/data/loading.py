@@ -3,6 +3,7 @@
 import os
 import warnings
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,8 @@ def load(name: str, *, validation_fraction: float = 0.05, cache_dir: str | os.Pa
         PATH                          an IDX file (`.gz` too), an `.npz`, a folder or a `.zip` of images
         module:function               a function that returns a Dataset, an array of images, or (images, labels)
 
-    Images of any size and 1 to 4 channels are stored as uint8: floats in 0 ... 1 are scaled and rounded, 0 and 1 become 0 and 255.
+    Images of any size and 1 to 4 channels are stored as uint8; floats in 0 ... 1 are scaled and rounded, and a set of 0 and 1
+    becomes one of 0 and 255.
 
     Official splits are used where they exist. Where they do not, a tenth of the training set is cut off as the test set, and
     `validation_fraction` of it as the validation set, at random but the same for ever: whatever the seed and the machine, and
@@ -58,7 +60,7 @@ def load(name: str, *, validation_fraction: float = 0.05, cache_dir: str | os.Pa
     return cache.read(entry, name) or _build(name, source, validation_fraction, entry)
 
 
-def _build(name: str, source: Source, validation_fraction: float, entry) -> Dataset:
+def _build(name: str, source: Source, validation_fraction: float, entry: Path) -> Dataset:
     raw = source.read(name)
     parts = cut(name, raw.splits, validation_fraction)
     try:
