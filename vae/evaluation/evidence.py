@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.evaluation.batches import map_examples
-from vae.objectives import Rate, analytic, log_ratio, terms_of
-from vae.types import Key, Model, Params, PyTree, Settings, Terms, Trace
+from vae.objectives import Rate, analytic, log_weight, terms_of
+from vae.types import Key, Model, Params, PyTree, Settings, Terms
 
 ROWS_IN_FLIGHT = 1000
 
@@ -59,14 +59,6 @@ class _Weights(NamedTuple):
     largest: Float[Array, ""]
     total: Float[Array, ""]
     squares: Float[Array, ""]
-
-
-def log_weight(trace: Trace, x: PyTree) -> Float[Array, ""]:
-    """log p(x | z) + sum_groups [ log p(z) - log q(z) ] at the sampled z, in nats.
-
-    Raises TypeError for a posterior without a density.
-    """
-    return trace.likelihood.log_prob(x) - sum(log_ratio(latent, None) for latent in trace.latents)
 
 
 @partial(jax.jit, static_argnames=("model", "samples", "batch_size"))

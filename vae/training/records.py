@@ -5,11 +5,12 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 Record = dict[str, Any]
 
 
+@runtime_checkable
 class Writer(Protocol):
     """Somewhere that records go."""
 

@@ -1,20 +1,16 @@
-"""What is minimised: each objective turns a model's traces into numbers, then into a loss.
-
-The batch is the `jax.vmap` in `over_batch`, and nowhere else. Every term is in nats per example; the mean over the batch is
-taken once, in the loss.
-"""
+"""What every objective shares: how a latent group is charged, where examples become a batch, and the mean over it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.divergences import kl_per_factor
-from vae.types import Batch, Carried, Key, Latent, Objective, Params, PyTree, Settings, Terms, Trace
+from vae.types import Batch, Key, Latent, Objective, PyTree, Terms, Trace
 
 Rate = Callable[[Latent, Key], Array]
+"""How a group is charged: (latent, key) -> nats, unsummed where it factorises."""
 
 
 def analytic(latent: Latent, key: Key) -> Array:
@@ -25,7 +21,7 @@ def analytic(latent: Latent, key: Key) -> Array:
     return kl_per_factor(latent.posterior, latent.prior)
 
 
-def log_ratio(latent: Latent, key: Key) -> Float[Array, ""]:
+def log_ratio(latent: Latent, key: Key | None = None) -> Float[Array, ""]:
     """log q(z) - log p(z) at the sampled z: unbiased for the KL, and all there is where no closed form exists."""
     if latent.log_q is None:
         raise TypeError(
@@ -72,6 +68,14 @@ def terms_of(trace: Trace, x: PyTree, rates: Rate | Sequence[Rate], key: Key) ->
     )
 
 
+def log_weight(trace: Trace, x: PyTree) -> Float[Array, ""]:
+    """log p(x | z) + sum_groups [ log p(z) - log q(z) ] at the sampled z, in nats.
+
+    Raises TypeError for a posterior without a density.
+    """
+    return trace.likelihood.log_prob(x) - sum(log_ratio(latent) for latent in trace.latents)
+
+
 def total_rate(terms: Terms) -> Float[Array, "batch"]:
     """The sum over groups and dimensions, per example, of terms that carry a leading batch axis."""
     return sum((r.reshape(r.shape[0], -1).sum(axis=1) for r in terms.rates), jnp.zeros(terms.log_likelihood.shape))
@@ -80,25 +84,3 @@ def total_rate(terms: Terms) -> Float[Array, "batch"]:
 def plain(loss: Callable) -> Objective:
     """An objective with neither parameters nor carried state of its own."""
     return Objective(init=lambda key: ({}, ()), loss=loss, update=lambda state, aux, key: state)
-
-
-def elbo(rates: Rate | Sequence[Rate] = analytic) -> Objective:
-    """The negative evidence lower bound, with the weight `beta` of the rate among the settings (1 where it is not given).
-
-        loss = mean over the batch of [ - log p(x | z) + beta * sum_groups rate_g + penalty ],   z ~ q(z | x)
-
-    (Kingma & Welling 2014, eq. 3; beta: Higgins et al. 2017, eq. 4.) The likelihood is summed over pixels and the rate over
-    latent dimensions, both in nats, so beta = 1 is the bound.
-    """
-
-    def loss(params: Params, carried: Carried, key: Key, batch: Batch, settings: Settings, model: Any):
-        def example(key, x, context):
-            draw_key, rate_key = jax.random.split(key)
-            trace = model.infer(params, carried.model, x, context, settings)(draw_key)
-            return terms_of(trace, x, rates, rate_key), trace.statistics
-
-        terms, statistics = over_batch(example, key, batch)
-        per_example = -terms.log_likelihood + settings.get("beta", 1.0) * total_rate(terms) + terms.penalty
-        return batch_mean(per_example, batch.weight), (terms, {"statistics": statistics})
-
-    return plain(loss)
