@@ -323,13 +323,19 @@ def test_nearest_images_agree_with_all_distances(chunk):
     np.testing.assert_allclose(distances, table.min(axis=1), rtol=1e-6)
 
 
-def test_a_memorised_digit_is_found_at_distance_zero():
-    training = np.round(load_digits().images[..., None] * (255 / 16)).astype(np.uint8)
-    copies = np.r_[3, 900, 1796]
-    samples = training[copies].astype(np.float32) / np.float32(255)
-    indices, distances = visualise.nearest_training_images(samples, training, chunk=100)
+def test_a_memorised_image_is_found_at_distance_zero():
+    training = random_images(40, 28, 28, 3)
+    copies = RNG.permutation(40)
+    indices, distances = visualise.nearest_training_images(training[copies], training, chunk=7)
     np.testing.assert_array_equal(indices, copies)
     np.testing.assert_array_equal(distances, 0.0)
+
+
+def test_stored_pixels_and_floats_are_the_same_images():
+    training = np.round(load_digits().images[:200, ..., None] * (255 / 16)).astype(np.uint8)
+    indices, distances = visualise.nearest_training_images(training[50:60].astype(np.float32) / 255, training)
+    np.testing.assert_array_equal(indices, np.arange(50, 60))
+    np.testing.assert_allclose(distances, 0.0, atol=1e-6)
 
 
 def test_the_first_of_equal_neighbours_is_returned():
@@ -486,3 +492,9 @@ def test_signal_to_noise_has_its_reference_slopes():
     np.testing.assert_allclose(lines["proportional to 1/√K"], 2 / np.sqrt(samples))
     np.testing.assert_allclose(lines["proportional to √K"], 2 * np.sqrt(samples))
     assert {"IWAE", "DReG"} <= {text.get_text() for text in axes.get_legend().get_texts()}
+
+
+def test_long_titles_are_wrapped():
+    figure = visualise.latent_means(RNG.normal(size=(5, 2)), title="posterior means of the test images " * 5)
+    figure.draw_without_rendering()
+    assert figure.get_tightbbox().x1 <= figure.get_size_inches()[0]

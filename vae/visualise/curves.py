@@ -84,7 +84,7 @@ def rate_distortion(curves: Mapping[str, Sequence[RateDistortion]], title: str =
 
     curves: the points of each method, by its name; they are joined in order of their rate.
     Raises ValueError for an empty curve or a number that is not finite.
-    Reference: Alemi et al. 2018, "Fixing a broken ELBO", section 3.
+    Reference: Alemi et al. 2018, "Fixing a broken ELBO", figure 1.
     """
     if not curves:
         raise ValueError("rate_distortion got no curves, wanted a mapping from names to points: pass at least one.")

@@ -5,7 +5,7 @@ from jax.typing import ArrayLike
 
 from vae.visualise.style import unit_images
 
-CHUNK_VALUES = 2**22  # pixels of the training set held as float64 at a time: 32 MB
+CHUNK_VALUES = 2**22  # pixels of the training set at a time: 32 MB as float64, about 90 MB with what is computed from them
 
 
 def nearest_training_images(
@@ -20,7 +20,7 @@ def nearest_training_images(
 
     samples:         (N, H, W, C), floats in [0, 1] or uint8.
     training_images: (M, H, W, C), the same; a memory-mapped file is read once, chunk by chunk.
-    chunk:           training images at a time; as many as fit in 32 MB where left out.
+    chunk:           training images at a time; chosen to take about 90 MB where left out.
     Returns indices (N,) into the training images and distances (N,).
     Raises ValueError for images of another shape or range, or a chunk below 1.
     """

@@ -19,7 +19,7 @@ FAINT = "#6b6b6b"
 HAIRLINE = "#b4b4b4"
 SHADE = "#ececec"
 
-# Ten colours that stay apart under the common kinds of colour blindness: M. Petroff 2021, arXiv:2107.02270, table 1.
+# Ten colours that stay apart under the common kinds of colour blindness: M. Petroff 2021, arXiv:2107.02270.
 PALETTE = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
 
 LOOK = {
