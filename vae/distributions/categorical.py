@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
 from vae.distributions.base import DataSpace, distribution, shape_of, static_field
 
@@ -36,24 +36,24 @@ class Categorical:
         return self.probabilities @ jnp.arange(self.logits.shape[-1], dtype=jnp.result_type(self.logits))
 
     @property
-    def mode(self) -> Int[Array, "*event"]:
+    def mode(self) -> Integer[Array, "*event"]:
         """The class with the largest logit."""
         return jnp.argmax(self.logits, axis=-1)
 
-    def sample(self, key: Array) -> Int[Array, "*event"]:
+    def sample(self, key: Array) -> Integer[Array, "*event"]:
         """The argmax of the logits plus Gumbel noise; not differentiable."""
         return jax.random.categorical(key, self.logits)
 
-    def sample_and_log_prob(self, key: Array) -> tuple[Int[Array, "*event"], Float[Array, ""]]:
+    def sample_and_log_prob(self, key: Array) -> tuple[Integer[Array, "*event"], Float[Array, ""]]:
         """A draw and its log probability."""
         value = self.sample(key)
         return value, self.log_prob(value)
 
-    def log_prob(self, value: Int[Array, "*event"]) -> Float[Array, ""]:
+    def log_prob(self, value: Integer[Array, "*event"]) -> Float[Array, ""]:
         """Log probability in nats, summed over the event."""
         return jnp.sum(self.element_log_prob(value))
 
-    def element_log_prob(self, value: Int[Array, "*event"]) -> Float[Array, "*event"]:
+    def element_log_prob(self, value: Integer[Array, "*event"]) -> Float[Array, "*event"]:
         """Log probability of each component in nats."""
         return categorical_log_prob(self.logits, value)
 
@@ -63,7 +63,7 @@ class Categorical:
         return -jnp.sum(jnp.exp(log_probs) * log_probs)
 
 
-def categorical_log_prob(logits: Float[Array, "*event classes"], value: Int[Array, "*event"]) -> Float[Array, "*event"]:
+def categorical_log_prob(logits: Float[Array, "*event classes"], value: Integer[Array, "*event"]) -> Float[Array, "*event"]:
     """l_x - ln sum_k exp(l_k) along the last axis."""
     index = jnp.asarray(value).astype(jnp.int32)[..., None]
     return jnp.take_along_axis(jax.nn.log_softmax(logits), index, axis=-1)[..., 0]

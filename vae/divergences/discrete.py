@@ -86,14 +86,18 @@ def _categorical_kl_jvp(primals, tangents):
 
 
 def _compare(q_logits: Array, p_logits: Array) -> tuple[Array, Array, Array, Array]:
-    """q, p, ln(p / q), and where q is largest.
+    """q, p, t = ln(p / q), and where q is largest.
 
-    Both logits are taken relative to the class where q is largest, so that the difference of close logits is exact however
-    large they are.
+    Both logits are taken relative to the class where q is largest, so that their difference d is exact where they are close,
+    however large they are. Then t_k = d_k - ln sum_j q_j e^d_j, whose last term keeps its digits for small d as
+    ln(1 + sum_j q_j (e^d_j - 1)).
     """
     index = jnp.argmax(q_logits, axis=-1, keepdims=True)
     q_logits = q_logits - jnp.take_along_axis(q_logits, index, axis=-1)
     p_logits = p_logits - jnp.take_along_axis(p_logits, index, axis=-1)
-    normalisers = jax.nn.logsumexp(p_logits, axis=-1, keepdims=True) - jax.nn.logsumexp(q_logits, axis=-1, keepdims=True)
+    q, difference = jax.nn.softmax(q_logits), p_logits - q_logits
+    nearby = jnp.log1p(jnp.sum(q * jnp.expm1(jnp.clip(difference, -1.0, 1.0)), axis=-1, keepdims=True))
+    far = jax.nn.logsumexp(p_logits, axis=-1, keepdims=True) - jax.nn.logsumexp(q_logits, axis=-1, keepdims=True)
+    normaliser = jnp.where(jnp.max(jnp.abs(difference), axis=-1, keepdims=True) < 1.0, nearby, far)
     largest = jax.lax.broadcasted_iota(index.dtype, q_logits.shape, q_logits.ndim - 1) == index
-    return jax.nn.softmax(q_logits), jax.nn.softmax(p_logits), p_logits - q_logits - normalisers, largest
+    return q, jax.nn.softmax(p_logits), difference - normaliser, largest

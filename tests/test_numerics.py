@@ -1,0 +1,52 @@
+"""The elementary functions against 40-digit values, and their derivatives."""
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from vae.numerics import expm1_minus, log1mexp, magnitude, stirling_error
+
+SMALL_TO_LARGE = np.geomspace(1e-6, 80.0, 60).astype(np.float32)
+
+
+def exact(function, points):
+    with mpmath.workdps(40):
+        return np.array([float(function(mpmath.mpf(float(x)))) for x in points])
+
+
+def value_and_slope(function, points):
+    return jax.jit(jax.vmap(jax.value_and_grad(function)))(jnp.asarray(points))
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_expm1_minus_keeps_its_digits(sign):
+    points = sign * SMALL_TO_LARGE
+    value, slope = value_and_slope(expm1_minus, points)
+    assert_allclose(value, exact(lambda t: mpmath.expm1(t) - t, points), rtol=3e-6)
+    assert_allclose(slope, exact(mpmath.expm1, points), rtol=1e-6)
+    assert np.all(np.asarray(value) >= 0)
+
+
+def test_log1mexp_keeps_both_tails():
+    points = np.geomspace(1e-30, 80.0, 80).astype(np.float32)
+    value, slope = value_and_slope(log1mexp, points)
+    assert_allclose(value, exact(lambda a: mpmath.log(-mpmath.expm1(-a)), points), rtol=2e-6)
+    assert_allclose(slope, exact(lambda a: 1 / mpmath.expm1(a), points), rtol=2e-6)
+
+
+def test_stirling_error_joins_its_two_branches():
+    points = np.concatenate([np.geomspace(1e-6, 1e6, 60), [7.999, 8.0, 8.001]]).astype(np.float32)
+
+    def reference(z):
+        return mpmath.loggamma(z + 1) - ((z + 0.5) * mpmath.log(z) - z + mpmath.log(2 * mpmath.pi) / 2)
+
+    value, slope = value_and_slope(stirling_error, points)
+    assert_allclose(value, exact(reference, points), rtol=1e-5, atol=2e-6)
+    assert_allclose(slope, exact(lambda z: mpmath.digamma(z + 1) - mpmath.log(z) - 0.5 / z, points), rtol=1e-5, atol=2e-6)
+
+
+def test_magnitude_is_differentiable_twice_under_an_even_function():
+    assert jax.grad(jax.grad(lambda x: magnitude(x) ** 2))(0.0) == 2.0
