@@ -105,11 +105,11 @@ def log_beta(a: Elements, b: Elements) -> Elements:
 def _binet_nodes() -> tuple[np.ndarray, np.ndarray]:
     """Nodes t and weights of R(x) = int_0^inf [ 1/2 - 1/t + 1/(e^t - 1) ] e^(-t x) dt / t (Binet, DLMF 5.9.10 integrated).
 
-    The trapezoidal rule in ln t: the integrand is analytic in a strip of half-width pi/2, so that a step of 0.5 leaves
-    exp(-2 pi (pi/2) / 0.5) = 3e-9, and nodes from 1e-9 to 1e9 serve every x from 1e-8 to 1e8.
+    The trapezoidal rule in ln t, where the integrand is analytic in a strip of half-width pi/2: a step of 0.4 leaves 7e-8 of
+    R''(x) and less of R, and 100 nodes from 6e-9 to 9e8 serve every x from 1e-7 to 1e6.
     """
-    step = 0.5
-    nodes = np.exp(np.arange(-21.0, 21.0 + step, step))
+    step = 0.4
+    nodes = np.exp(np.arange(-19.0, 20.8, step))
     small = nodes < 0.1
     square = np.where(small, nodes, 0.0) ** 2
     series = nodes * (1.0 / 12.0 - square * (1.0 / 720.0 - square / 30240.0))
@@ -146,7 +146,7 @@ def _curve(y: Elements, x: Elements, nodes: Array) -> Array:
 def remainder_bregman(y: Elements, x: Elements) -> Elements:
     """R(y) - R(x) - R'(x) (y - x) >= 0 for the Stirling remainder R: a sum of positive terms, so it keeps its digits.
 
-    y, x: positive, equal shapes; 1e-8 to 1e8. Memory is 85 numbers per element.
+    y, x: positive, equal shapes; 1e-7 to 1e6. Memory is 100 numbers per element.
     """
     nodes, weights = _quadrature(jnp.result_type(y, x))
     return jnp.sum(weights * _curve(y[..., None], x[..., None], nodes), axis=-1)
