@@ -199,7 +199,7 @@ def test_what_is_not_there_is_said(tmp_path, two):
         for which in ("latest", "best", 3):
             with pytest.raises(CheckpointError, match=r"there is no checkpoint .*; the steps there are: none\."):
                 checkpoints.restore({}, which)
-    with Checkpoints(two) as checkpoints, pytest.raises(CheckpointError, match=r"no checkpoint 7 in .*: 1, 2"):
+    with Checkpoints(two) as checkpoints, pytest.raises(CheckpointError, match=r"no checkpoint of step 7 in .*: 1, 2"):
         checkpoints.restore({}, 7)
     with pytest.raises(CheckpointError, match=r"there are no checkpoints in .*nowhere"):
         Checkpoints(tmp_path / "nowhere", read_only=True)

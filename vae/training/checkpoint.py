@@ -6,7 +6,8 @@ the parameter, typed keys, the best by score beside the latest, and errors of on
 is opened, since that takes a quarter of a second.
 
 On disk a checkpoint is a folder named by its step with two items: `state`, the arrays by path, and `record`, JSON with their
-types and digests, the score, the notes of the caller and the fingerprint of the machine.
+types and digests, the score, the notes of the caller and the fingerprint of the machine. A flipped bit in any file is found
+or is in a part that is not read: what is restored is exactly what was saved.
 """
 
 import math
@@ -254,7 +255,7 @@ class Checkpoints:
         if step in steps:
             return [int(step)]
         there = ", ".join(map(str, steps)) or "none"
-        wanted = "checkpoint with a score" if which == "best" else f"checkpoint {which!r}"
+        wanted = {"latest": "checkpoint", "best": "checkpoint with a score"}.get(str(which), f"checkpoint of step {which}")
         raise CheckpointError(f"there is no {wanted} in {self.directory}; the steps there are: {there}.")
 
     def _record(self, step: int) -> dict[str, Any]:
