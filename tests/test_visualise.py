@@ -136,7 +136,7 @@ def test_a_save_that_fails_keeps_the_old_file(tmp_path):
     path = tmp_path / "figure.png"
     path.write_bytes(b"old")
 
-    class Broken:
+    class Broken(Figure):
         def savefig(self, target, **_):
             target.write_bytes(b"half")
             raise OSError("no space left")

@@ -6,13 +6,13 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from vae.visualise.style import FAINT, HAIRLINE, PALETTE, finite, house_style, new_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    import matplotlib.axes
+    import matplotlib.figure
 
 SPLIT_COLOURS = {"train": PALETTE[0], "validation": PALETTE[6], "test": PALETTE[4]}
 PANELS = (
@@ -45,7 +45,7 @@ class RateDistortion(NamedTuple):
 
 
 @house_style()
-def training_curves(records: Sequence[Mapping[str, Any]], title: str = "Training") -> "Figure":
+def training_curves(records: Sequence[Mapping[str, Any]], title: str = "Training") -> "matplotlib.figure.Figure":
     """ELBO, its two parts and the speed against the step, a line for each split.
 
     The first tenth of the steps may run off a panel, so that it does not flatten the rest; the panel then says so.
@@ -77,7 +77,9 @@ def training_curves(records: Sequence[Mapping[str, Any]], title: str = "Training
 
 
 @house_style()
-def rate_distortion(curves: Mapping[str, Sequence[RateDistortion]], title: str = "Rate against distortion") -> "Figure":
+def rate_distortion(
+    curves: Mapping[str, Sequence[RateDistortion]], title: str = "Rate against distortion"
+) -> "matplotlib.figure.Figure":
     """Trained models by what their codes cost and what they lose, with bars of one standard error and lines of equal ELBO.
 
         ELBO = -(distortion + rate)
@@ -116,7 +118,7 @@ def signal_to_noise(
     errors: Mapping[str, ArrayLike] | None = None,
     slopes: Sequence[float] = (-0.5,),
     title: str = "Signal to noise of the encoder's gradient",
-) -> "Figure":
+) -> "matplotlib.figure.Figure":
     """Signal-to-noise ratio |mean| / standard deviation of a gradient against the number K of importance samples, on log axes.
 
     samples: (n,) numbers of samples K.
@@ -167,14 +169,14 @@ def _series(records: Sequence[Mapping[str, Any]], name: str) -> dict[str, tuple[
     return {split: (array[:, 0], array[:, 1]) for split, array in arrays.items()}
 
 
-def _line(axes: "Axes", steps: np.ndarray, values: np.ndarray, split: str) -> None:
+def _line(axes: "matplotlib.axes.Axes", steps: np.ndarray, values: np.ndarray, split: str) -> None:
     """One split's curve: few points are marked, since one alone would not show, and many are thin, since they are noisy."""
     few = len(steps) <= FEW_POINTS
     look = {"marker": "o", "markersize": 3.0} if few else {"linewidth": 0.8}
     axes.plot(steps, values, color=SPLIT_COLOURS.get(split), label=split, zorder=3 if few else 2, **look)
 
 
-def _fit(axes: "Axes", series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
+def _fit(axes: "matplotlib.axes.Axes", series: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> str:
     """Fit the y axis to the steps after the first tenth where those before would flatten them, and say what runs off it."""
     steps = np.concatenate([steps for steps, _ in series.values()])
     values = np.concatenate([values for _, values in series.values()])
@@ -202,7 +204,7 @@ def _minus(text: str) -> str:
     return text.replace("-", "\N{MINUS SIGN}")
 
 
-def _equal_elbo_lines(axes: "Axes") -> None:
+def _equal_elbo_lines(axes: "matplotlib.axes.Axes") -> None:
     """Faint lines of slope -1 behind the points, each marked with its ELBO where it ends."""
     from matplotlib.ticker import MaxNLocator
 
@@ -229,7 +231,7 @@ def _positive(name: str, values: ArrayLike) -> np.ndarray:
     return array
 
 
-def _plain_log_ticks(axes: "Axes", places: np.ndarray) -> None:
+def _plain_log_ticks(axes: "matplotlib.axes.Axes", places: np.ndarray) -> None:
     """Ticks at the numbers of samples themselves, and plain numbers on both axes."""
     from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 

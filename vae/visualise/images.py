@@ -8,20 +8,22 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from vae.visualise.style import finite, house_style, same_length, unit_images
 from vae.visualise.tiles import GUTTER, LINE, Labels, Tile, tile_figure
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    import matplotlib.figure
 
 PAIR_GAP = 22
 PAIRS_PER_ROW = 10
 
 
 @house_style()
-def image_grid(images: ArrayLike, columns: int | None = None, title: str = "Images", note: str = "") -> "Figure":
+def image_grid(
+    images: ArrayLike, columns: int | None = None, title: str = "Images", note: str = ""
+) -> "matplotlib.figure.Figure":
     """Images in rows of `columns`, from left to right, then down.
 
     images:  (N, H, W, C).
@@ -44,7 +46,7 @@ def reconstructions(
     columns: int = PAIRS_PER_ROW,
     title: str = "Reconstructions",
     note: str = "",
-) -> "Figure":
+) -> "matplotlib.figure.Figure":
     """Each original with its reconstruction below it.
 
     originals, reconstructions: (N, H, W, C), the same shape.
@@ -64,7 +66,7 @@ def samples_with_neighbours(
     columns: int = PAIRS_PER_ROW,
     title: str = "Samples and their nearest training images",
     note: str = "",
-) -> "Figure":
+) -> "matplotlib.figure.Figure":
     """Each sample with the training image nearest to it below it, which shows whether the model repeats its training set.
 
     samples, neighbours: (N, H, W, C), the same shape; `nearest_training_images` finds the neighbours.
@@ -89,7 +91,7 @@ def latent_traversals(
     dimensions: Sequence[int] | None = None,
     title: str = "Latent traversals",
     note: str = "",
-) -> "Figure":
+) -> "matplotlib.figure.Figure":
     """One row per latent dimension: what is decoded as that dimension moves and the others stay.
 
     images:     (dimensions, steps, H, W, C).
@@ -127,7 +129,7 @@ def interpolation(
     originals: ArrayLike | None = None,
     title: str = "Interpolation between two test images",
     note: str = "",
-) -> "Figure":
+) -> "matplotlib.figure.Figure":
     """One row per pair of test images A and B: what is decoded on the way from the code of A to that of B.
 
     images:    (pairs, steps, H, W, C), decoded; the first and the last are the reconstructions of A and B.
@@ -164,7 +166,9 @@ def interpolation(
     return tile_figure(rows, labels, column_gaps=gaps)
 
 
-def _pairs(upper, lower, names: tuple[str, str], columns: int, title: str, note: str, captions: Sequence[str] = ()) -> "Figure":
+def _pairs(
+    upper, lower, names: tuple[str, str], columns: int, title: str, note: str, captions: Sequence[str] = ()
+) -> "matplotlib.figure.Figure":
     """Rows of pairs, one image above the other; `upper` and `lower` are (name for errors, images)."""
     above, channels = _visible(*upper)
     below, _ = _visible(*lower)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from vae.visualise.style import FAINT, HAIRLINE, INK, PALETTE, SHADE, finite, house_style, new_figure, same_length
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    import matplotlib.axes
+    import matplotlib.figure
 
 ACTIVE, INACTIVE = PALETTE[0], PALETTE[8]
 MOST_NAMED_BARS = 50
@@ -19,7 +19,7 @@ MOST_NAMED_BARS = 50
 @house_style()
 def latent_means(
     means: ArrayLike, labels: ArrayLike | None = None, label_names: Sequence[str] | None = None, title: str = "Posterior means"
-) -> "Figure":
+) -> "matplotlib.figure.Figure":
     """Scatter of the posterior means in two dimensions, one point per example, coloured by label.
 
     Two latent dimensions are drawn as they are, more on their first two principal components with the share of the variance
@@ -58,7 +58,7 @@ def kl_per_dimension(
     threshold: float = 0.01,
     group_names: Sequence[str] | None = None,
     title: str = "KL per latent dimension",
-) -> "Figure":
+) -> "matplotlib.figure.Figure":
     """Bars of each latent dimension's KL to the prior in nats, the largest first; a gray background marks inactive dimensions.
 
     kl:          (D,), or one such array per latent group, which are drawn one after the other.
@@ -132,7 +132,9 @@ def _share_below(values: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return share
 
 
-def _on_a_scale(axes: "Axes", points: np.ndarray, labels: np.ndarray, names: Sequence[str] | None, size: float) -> None:
+def _on_a_scale(
+    axes: "matplotlib.axes.Axes", points: np.ndarray, labels: np.ndarray, names: Sequence[str] | None, size: float
+) -> None:
     """Points coloured along a bar, for labels too many for a legend."""
     scatter = axes.scatter(points[:, 0], points[:, 1], c=labels, s=size, cmap="viridis", alpha=0.7, linewidths=0)
     bar = axes.figure.colorbar(scatter, ax=axes, label="label", shrink=0.8)
@@ -141,7 +143,9 @@ def _on_a_scale(axes: "Axes", points: np.ndarray, labels: np.ndarray, names: Seq
         bar.set_ticks(classes.tolist(), labels=_names_of(classes, names))
 
 
-def _in_classes(axes: "Axes", points: np.ndarray, labels: np.ndarray, names: Sequence[str] | None, size: float) -> None:
+def _in_classes(
+    axes: "matplotlib.axes.Axes", points: np.ndarray, labels: np.ndarray, names: Sequence[str] | None, size: float
+) -> None:
     """A colour for each class, named in a legend and, in the plane of the points, where the class lies."""
     classes = np.unique(labels)
     texts = [f"{label:g}" for label in classes] if names is None else _names_of(classes, names)
@@ -179,7 +183,7 @@ def _names_of(classes: np.ndarray, names: Sequence[str]) -> list[str]:
     return [str(names[index]) for index in indices]
 
 
-def _name_class(axes: "Axes", place: np.ndarray, text: str) -> None:
+def _name_class(axes: "matplotlib.axes.Axes", place: np.ndarray, text: str) -> None:
     """Write a class's name over its points, so that the colours need not be told apart."""
     from matplotlib.patheffects import withStroke
 
@@ -187,7 +191,7 @@ def _name_class(axes: "Axes", place: np.ndarray, text: str) -> None:
     axes.text(place[0], place[1], text, ha="center", va="center", fontsize=9, weight="bold", color=INK, path_effects=outline)
 
 
-def _equal_limits(axes: "Axes", points: np.ndarray) -> None:
+def _equal_limits(axes: "matplotlib.axes.Axes", points: np.ndarray) -> None:
     """A square of at least 1 x 1 around the points, with the same unit on both axes."""
     low, high = points.min(axis=0), points.max(axis=0)
     middle, half = (low + high) / 2, 0.53 * max(1.0, float(np.max(high - low)))
@@ -200,7 +204,7 @@ def _by_group(values: Any) -> list[Any]:
     return list(values) if nested else [values]
 
 
-def _bars(axes: "Axes", heights: np.ndarray, lit: np.ndarray) -> None:
+def _bars(axes: "matplotlib.axes.Axes", heights: np.ndarray, lit: np.ndarray) -> None:
     """The bars, and behind those that are not lit a gray background."""
     places = np.arange(len(heights))
     width = 0.8 if len(heights) <= 2 * MOST_NAMED_BARS else 1.0
@@ -212,7 +216,7 @@ def _bars(axes: "Axes", heights: np.ndarray, lit: np.ndarray) -> None:
     axes.grid(False, axis="x")
 
 
-def _name_bars(axes: "Axes", indices: np.ndarray, groups: int) -> None:
+def _name_bars(axes: "matplotlib.axes.Axes", indices: np.ndarray, groups: int) -> None:
     """The dimension's index under each bar, or its rank where there are too many bars to name."""
     if len(indices) > MOST_NAMED_BARS:
         within = "" if groups == 1 else " within each group"
@@ -223,7 +227,7 @@ def _name_bars(axes: "Axes", indices: np.ndarray, groups: int) -> None:
     axes.set_xlabel("index of the latent dimension, sorted by KL" + ("" if groups == 1 else " within each group"))
 
 
-def _mark_groups(axes: "Axes", groups: Sequence[np.ndarray], names: Sequence[str] | None) -> None:
+def _mark_groups(axes: "matplotlib.axes.Axes", groups: Sequence[np.ndarray], names: Sequence[str] | None) -> None:
     """Lines between the groups, and above each its name and its sum."""
     if len(groups) == 1 and names is None:
         return

@@ -1,7 +1,8 @@
 """Which training images a sample resembles: the first question about memorisation."""
 
+import jax
 import numpy as np
-from jax.typing import ArrayLike
+from numpy.typing import ArrayLike
 
 from vae.visualise.style import unit_images
 
@@ -9,7 +10,7 @@ CHUNK_VALUES = 2**22  # pixels of the training set at a time: 32 MB as float64, 
 
 
 def nearest_training_images(
-    samples: ArrayLike, training_images: ArrayLike, chunk: int | None = None
+    samples: ArrayLike, training_images: np.ndarray | jax.Array, chunk: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """The nearest training image of each sample, in Euclidean distance between pixels on the scale from 0 to 1.
 
@@ -37,13 +38,13 @@ def nearest_training_images(
     best = np.full(len(wanted), np.inf)
     indices = np.zeros(len(wanted), np.int64)
     for start in range(0, shape[0], chunk):
-        candidates = _rows("training_images", training_images[start : start + chunk])  # type: ignore[index]
+        candidates = _rows("training_images", training_images[start : start + chunk])
         squared = np.sum(candidates**2, axis=1) - 2.0 * (wanted @ candidates.T)  # ||s||^2 is the same for all of a row
         local = np.argmin(squared, axis=1)
         smallest = squared[np.arange(len(wanted)), local]
         indices = np.where(smallest < best, start + local, indices)
         best = np.minimum(smallest, best)
-    neighbours = _rows("training_images", np.stack([training_images[int(i)] for i in indices]))  # type: ignore[index]
+    neighbours = _rows("training_images", np.stack([training_images[int(i)] for i in indices]))
     return indices, np.linalg.norm(wanted - neighbours, axis=1)
 
 

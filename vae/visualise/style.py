@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    import matplotlib.figure
 
 DPI = 150  # pixels of the file per inch; the layout of images counts in these pixels
 
@@ -61,7 +61,7 @@ def house_style() -> Iterator[None]:
 
 
 @house_style()
-def save(figure: "Figure", path: str | os.PathLike, dpi: int = DPI) -> Path:
+def save(figure: "matplotlib.figure.Figure", path: str | os.PathLike, dpi: int = DPI) -> Path:
     """Write `figure` to `path` as PNG and return the path: all of the file or nothing, and the same bytes for the same figure.
 
     path: ends in `.png`; missing folders are made.
@@ -81,7 +81,7 @@ def save(figure: "Figure", path: str | os.PathLike, dpi: int = DPI) -> Path:
     return path
 
 
-def new_figure(width: float, height: float, title: str) -> "Figure":
+def new_figure(width: float, height: float, title: str) -> "matplotlib.figure.Figure":
     """An empty figure of `width` x `height` inches with a title, whose parts make room for each other."""
     from matplotlib.figure import Figure
 

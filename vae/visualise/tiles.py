@@ -12,8 +12,8 @@ import numpy as np
 from vae.visualise.style import DPI, FAINT, HAIRLINE, PALETTE
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    import matplotlib.axes
+    import matplotlib.figure
 
 GUTTER = 6
 MARGIN = 16
@@ -51,7 +51,7 @@ class Labels(NamedTuple):
 
 def tile_figure(
     tiles: Sequence[Sequence[Tile]], labels: Labels, row_gaps: Sequence[int] = (), column_gaps: Sequence[int] = ()
-) -> "Figure":
+) -> "matplotlib.figure.Figure":
     """A figure of `tiles`, rows of tiles of one size (the last rows may be shorter), with `labels` around them.
 
     row_gaps, column_gaps: pixels of extra space before each row or column after the first; none where left out.
@@ -118,7 +118,7 @@ def _with_names_that_fit(labels: Labels, body: tuple[int, int]) -> Labels:
     return labels
 
 
-def _canvas(body: tuple[int, int], labels: Labels) -> tuple["Figure", "Axes"]:
+def _canvas(body: tuple[int, int], labels: Labels) -> tuple["matplotlib.figure.Figure", "matplotlib.axes.Axes"]:
     """A figure with room for `body` pixels of images and the words around them; its axes cover exactly the body."""
     from matplotlib.figure import Figure
 
@@ -142,7 +142,7 @@ def _canvas(body: tuple[int, int], labels: Labels) -> tuple["Figure", "Axes"]:
     return figure, axes
 
 
-def _draw(axes: "Axes", tile: Tile, left: int, top: int, width: int, height: int) -> None:
+def _draw(axes: "matplotlib.axes.Axes", tile: Tile, left: int, top: int, width: int, height: int) -> None:
     """Draw one image with its frame and caption; gray is black at 0 and white at 1, whatever values the image has."""
     from matplotlib.image import AxesImage
     from matplotlib.patches import Rectangle
