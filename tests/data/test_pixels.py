@@ -8,13 +8,13 @@ from vae.data.pixels import binary, dynamic_binarisation, stored, unit_interval
 
 KEY = jax.random.key(3)
 DRAWS = 40_000
-VALUES = np.arange(256, dtype=np.uint8)
+VALUES = jnp.arange(256, dtype=jnp.uint8)
 
 
 @pytest.fixture(scope="module")
 def one_draw():
     """Every value, 40,000 times, in one call: (draws, value)."""
-    return np.asarray(jax.jit(dynamic_binarisation)(KEY, np.tile(VALUES, (DRAWS, 1))))
+    return np.asarray(jax.jit(dynamic_binarisation)(KEY, jnp.tile(VALUES, (DRAWS, 1))))
 
 
 def test_probability_of_every_pixel_value(one_draw):
@@ -34,7 +34,7 @@ def test_black_is_never_on_and_only_zeros_and_ones_appear(one_draw):
 
 def test_the_two_halves_of_a_word_are_independent():
     """Neighbours 2 i and 2 i + 1 share a word; their joint outcomes must be those of independent draws."""
-    on = np.asarray(dynamic_binarisation(KEY, np.full((100_000, 2), 128, np.uint8))).astype(int)
+    on = np.asarray(dynamic_binarisation(KEY, jnp.full((100_000, 2), 128, jnp.uint8))).astype(int)
     joint = np.bincount(on[:, 0] * 2 + on[:, 1], minlength=4).reshape(2, 2)
     assert stats.chi2_contingency(joint, correction=False).pvalue > 1e-4
     across = np.bincount(on[:-1, 1] * 2 + on[1:, 0], minlength=4).reshape(2, 2)
@@ -43,7 +43,7 @@ def test_the_two_halves_of_a_word_are_independent():
 
 @pytest.mark.parametrize("shape", [(1,), (3, 5, 7), (2, 28, 28, 1), ()])
 def test_any_shape_and_odd_sizes(shape):
-    pixels = np.full(shape, 255, np.uint8)
+    pixels = jnp.full(shape, 255, jnp.uint8)
     on = dynamic_binarisation(KEY, pixels)
     assert on.shape == shape
     assert np.mean(on) > 0.9
@@ -63,7 +63,7 @@ def test_one_word_serves_two_pixels(size):
 
 
 def test_draws_follow_the_key():
-    gray = np.full((64, 64), 100, np.uint8)
+    gray = jnp.full((64, 64), 100, jnp.uint8)
     draw = jax.jit(dynamic_binarisation)
     first, again, other = draw(KEY, gray), draw(KEY, gray), draw(jax.random.key(4), gray)
     np.testing.assert_array_equal(first, again)
@@ -81,7 +81,7 @@ def test_unit_interval_is_pixel_over_255():
 
 @pytest.mark.parametrize("largest", [1, 255])
 def test_binary_reads_both_ways_of_storing(largest):
-    value = np.asarray(binary(KEY, np.array([0, largest, 0, largest], np.uint8)))
+    value = np.asarray(binary(KEY, jnp.array([0, largest, 0, largest], jnp.uint8)))
     assert value.dtype == np.float32
     np.testing.assert_array_equal(value, [0, 1, 0, 1])
 
@@ -95,4 +95,4 @@ def test_stored_is_unchanged():
 @pytest.mark.parametrize("function", [dynamic_binarisation, unit_interval, binary])
 def test_refuses_pixels_that_are_not_uint8(function):
     with pytest.raises(TypeError, match="got pixels of float32, wanted the stored uint8"):
-        function(KEY, np.zeros(3, np.float32))
+        function(KEY, jnp.zeros(3))

@@ -35,7 +35,7 @@ def batch_indices(
     steps_per_epoch = _checked_size(size) // _checked_batch(batch_size, size)
     step = jnp.asarray(first_step).astype(jnp.uint32) + jnp.arange(steps, dtype=jnp.uint32)
     epoch, offset = step // steps_per_epoch, step % steps_per_epoch
-    positions = offset[:, None].astype(jnp.int32) * batch_size + jnp.arange(batch_size, dtype=jnp.int32)
+    positions = offset[:, None].astype(jnp.int32) * batch_size + jnp.arange(batch_size, dtype=jnp.int32)[None]
     round_keys = jax.vmap(lambda e: _round_keys(jax.random.fold_in(key, e)))(epoch)
     return _permute(round_keys.T[..., None], positions, size)
 
