@@ -35,8 +35,8 @@ def from_flax(module: nn.Module) -> Network:
         return module.init(key, *jax.tree.unflatten(structure, zeros))
 
     def init(key: Key, *inputs: PyTree) -> tuple[PyTree, PyTree]:
-        leaves, structure = jax.tree.flatten(inputs)
-        return _split(variables(key, tuple(map(_shape_and_dtype, leaves)), structure))
+        leaves, structure = jax.tree.flatten(jax.eval_shape(lambda *arrays: arrays, *inputs))
+        return _split(variables(key, tuple(leaves), structure))
 
     def apply(params: PyTree, state: PyTree, *inputs: PyTree, training: bool = False) -> tuple[PyTree, PyTree]:
         options: dict[str, Any] = {"training": training} if told else {}
@@ -51,12 +51,6 @@ def from_flax(module: nn.Module) -> Network:
 def _split(variables: Any) -> tuple[PyTree, PyTree]:
     """The parameters, and the other collections."""
     return variables.get("params", {}), {name: value for name, value in variables.items() if name != "params"}
-
-
-def _shape_and_dtype(leaf: Any) -> jax.ShapeDtypeStruct:
-    shape = leaf.shape if hasattr(leaf, "shape") else jnp.shape(leaf)
-    dtype = leaf.dtype if hasattr(leaf, "dtype") else jnp.result_type(leaf)
-    return jax.ShapeDtypeStruct(tuple(shape), dtype)
 
 
 def as_float(leaf: Any) -> Float[Array, "*shape"]:

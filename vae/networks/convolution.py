@@ -84,7 +84,7 @@ class _ConvEncoder(nn.Module):
     hidden: HiddenLayers
 
     @nn.compact
-    def __call__(self, x: Array, context: PyTree = (), training: bool = False) -> Float[Array, "*outputs"]:
+    def __call__(self, x: Any, context: PyTree = (), training: bool = False) -> Float[Array, "*outputs"]:
         style, maps = self.hidden, _image(x)
         for channels in self.widths:
             maps = Halve(channels, style.kernel_init)(maps)
@@ -132,7 +132,8 @@ class Halve(nn.Module):
         height, width, inputs = x.shape
         blocks = space_to_depth(jnp.pad(x, ((1, 1 + height % 2), (1, 1 + width % 2), (0, 0))))
         kernel = self.param("kernel", self.kernel_init, (2, 2, 4 * inputs, self.channels))
-        return window_product(blocks, kernel) + self.param("bias", nn.initializers.zeros, (self.channels,))
+        maps = window_product(blocks, kernel)
+        return maps + jnp.broadcast_to(self.param("bias", nn.initializers.zeros, (self.channels,)), maps.shape)
 
 
 class Double(nn.Module):
@@ -156,8 +157,9 @@ class Double(nn.Module):
         height, width = self.size
         kernel = self.param("kernel", self.kernel_init, (2, 2, x.shape[-1], 4 * self.channels))
         blocks = window_product(jnp.pad(x, ((1, 1), (1, 1), (0, 0))), kernel)
-        bias_shape = (height, width, self.channels) if self.bias_per_pixel else (self.channels,)
-        return depth_to_space(blocks)[1 : 1 + height, 1 : 1 + width] + self.param("bias", self.bias_init, bias_shape)
+        maps = depth_to_space(blocks)[1 : 1 + height, 1 : 1 + width]
+        bias_shape = maps.shape if self.bias_per_pixel else (self.channels,)
+        return maps + jnp.broadcast_to(self.param("bias", self.bias_init, bias_shape), maps.shape)
 
 
 def window_product(x: Float[Array, "height width inputs"], kernel: Float[Array, "2 2 inputs outputs"]) -> Float[Array, "..."]:
@@ -172,8 +174,9 @@ def window_product(x: Float[Array, "height width inputs"], kernel: Float[Array, 
     inputs, outputs = kernel.shape[2:]
     if 4 * outputs > inputs:
         return jnp.concatenate(_corners(x), axis=-1) @ kernel.reshape(4 * inputs, outputs)
-    products = x @ kernel.transpose(2, 0, 1, 3).reshape(inputs, 4 * outputs)
-    return sum(_corners(part)[i] for i, part in enumerate(jnp.split(products, 4, axis=-1)))
+    products = jnp.split(x @ kernel.transpose(2, 0, 1, 3).reshape(inputs, 4 * outputs), 4, axis=-1)
+    one, two, three, four = (_corners(part)[i] for i, part in enumerate(products))
+    return one + two + three + four
 
 
 def _corners(x: Float[Array, "height width channels"]) -> list[Array]:
