@@ -21,7 +21,8 @@ from jaxtyping import Array
 
 from vae.special import gauss_legendre
 
-PROPOSALS = 24  # of which each is accepted with probability >= 0.657: all fail once in 1.4e11 draws
+PROPOSALS = 20  # each is accepted with probability >= 0.6577, so that all fail in fewer than 5e-10 of the draws
+_SINE = [(-1) ** k * (0.5 * math.pi) ** (2 * k + 1) / math.factorial(2 * k + 1) for k in range(6, -1, -1)]
 _NODES, _WEIGHTS = gauss_legendre(16)
 _REACH = 16.0  # the tail integral stops where the density has fallen by exp(-16)
 
@@ -85,6 +86,7 @@ def angle_velocity(family: AngularFamily, dim: int, concentration: Array, angle:
     interval ends where the log density has fallen by 16 at the slope and curvature found at theta, and nodes are
     quadratically denser there, for the logarithm at phi = pi. Relative error below 1e-4 between the 1e-6 quantiles.
     """
+    angle = jnp.maximum(angle, 1e-15)  # so that its square does not vanish
     half_sine, half_cosine = jnp.sin(0.5 * angle), jnp.cos(0.5 * angle)
     excess = family.statistic(half_sine**2, half_cosine**2) + family.deficit(dim, concentration)
     toward_pole = excess > 0
@@ -120,18 +122,18 @@ def draw_by_rejection(key: Array, dim: int, scale: Array, log_acceptance: Callab
 
     A proposal is (1 - cos theta)/2 = t = c u / (1 - u + c u), u ~ Beta((m-1)/2, (m-1)/2), c the scale: the envelope of Wood
     (1994). Its symmetric beta is exact and needs no loop (Ulrich 1984; Devroye 1986, chapter IX): with V1, V2 uniform
-    and R^2 = 1 - V1^(2/(m-2)), u = (1 + R cos(2 pi V2)) / 2.
+    and R^2 = 1 - V1^(2/(m-2)), u = (1 + R cos(pi V2)) / 2 = (1 - R)/2 + R cos^2(pi V2 / 2).
 
     log_acceptance: of t - c / (1 + c), the distance from where the proposal is always accepted.
-    Should no proposal be accepted (probability below 1e-11), the first is returned.
+    Should no proposal be accepted (probability below 5e-10), the first is returned.
     """
     shape, dtype = jnp.shape(scale), scale.dtype
     key_radius, key_turn, key_accept = jax.random.split(key, 3)
     numbers = (PROPOSALS, *shape)
-    turn = math.pi * jax.random.uniform(key_turn, numbers, dtype)
+    turn = jax.random.uniform(key_turn, numbers, dtype)
     radius, defect = _disc_radius(key_radius, dim, numbers, dtype)
-    sine_squared = scale * (defect + radius * jnp.square(jnp.cos(turn)))
-    cosine_squared = defect + radius * jnp.square(jnp.sin(turn))
+    sine_squared = scale * (defect + radius * jnp.square(_quarter_sine(1.0 - turn)))
+    cosine_squared = defect + radius * jnp.square(_quarter_sine(turn))
     distance = sine_squared / (sine_squared + cosine_squared) - scale / (1.0 + scale)
     log_uniform = jnp.log(jax.random.uniform(key_accept, numbers, dtype, minval=jnp.finfo(dtype).tiny))
     first = jnp.argmax(log_uniform < log_acceptance(distance), axis=0)[None]
@@ -142,9 +144,15 @@ def _disc_radius(key, dim, shape, dtype):
     """R with R^2 = 1 - V^(2/(m-2)), and (1 - R)/2 to full accuracy; 1 and 0 on the circle."""
     if dim == 2:
         return jnp.ones(shape, dtype), jnp.zeros(shape, dtype)
-    power = 2.0 / (dim - 2) * jnp.log(jax.random.uniform(key, shape, dtype, minval=jnp.finfo(dtype).tiny))
-    radius = jnp.sqrt(-jnp.expm1(power))
-    return radius, 0.5 * jnp.exp(power) / (1.0 + radius)
+    log_uniform = jnp.log(jax.random.uniform(key, shape, dtype, minval=jnp.finfo(dtype).tiny))
+    square = -jnp.expm1(2.0 / (dim - 2) * log_uniform)
+    radius = jnp.sqrt(square)
+    return radius, 0.5 * (1.0 - square) / (1.0 + radius)
+
+
+def _quarter_sine(x):
+    """sin(pi x / 2) on [0, 1] to 1e-9: seven terms of its series, a sixth of the cost of XLA's sine on a CPU."""
+    return x * jnp.polyval(jnp.asarray(_SINE, x.dtype), jnp.square(x))
 
 
 def half_angle(sine_squared: Array, cosine_squared: Array) -> Array:

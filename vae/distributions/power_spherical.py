@@ -34,15 +34,20 @@ def _bend(angle):
 
 
 def _draw(key, dim, concentration):
-    """(1 - cos theta)/2 ~ Beta(b, b + kappa) by rejection, where b / (b + kappa) is the scale that accepts most often."""
+    """(1 - cos theta)/2 ~ Beta(b, b + kappa) by rejection."""
+    acceptance = functools.partial(log_acceptance, dim, concentration)
+    return draw_by_rejection(key, dim, proposal_scale(dim, concentration), acceptance)
+
+
+def proposal_scale(dim, concentration):
+    """b / (b + kappa), the scale of the proposals that are accepted most often."""
     half = 0.5 * (dim - 1)
-    scale = half / (half + concentration)
-    return draw_by_rejection(key, dim, scale, functools.partial(_log_acceptance, dim, concentration, scale))
+    return half / (half + concentration)
 
 
-def _log_acceptance(dim, concentration, scale, distance):
+def log_acceptance(dim, concentration, distance):
     """kappa ln(1 - h) + 2b ln(1 + kappa h / (2b)), h = (1 + scale) distance; the slopes cancel at h = 0, where it is 0."""
-    h = (1.0 + scale) * distance
+    h = (1.0 + proposal_scale(dim, concentration)) * distance
     loss = concentration * jnp.log1p(-jnp.minimum(h, 1.0 - 1e-7))
     return loss + (dim - 1) * jnp.log1p(concentration / (dim - 1) * h)
 
@@ -100,7 +105,7 @@ class PowerSpherical:
         return self.direction
 
     def sample(self, key: Array) -> Float[Array, "dim"]:
-        """Draw a unit vector: its angle from 24 proposals, then a reflection."""
+        """Draw a unit vector: its angle from 20 proposals, then a reflection."""
         return self.sample_and_log_prob(key)[0]
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "dim"], Float[Array, ""]]:

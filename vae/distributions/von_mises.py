@@ -50,7 +50,7 @@ class VonMises:
         return self.angle
 
     def sample(self, key: Array) -> Float[Array, "*event"]:
-        """Draw angles: their distance from the mean direction from 24 proposals, then a sign."""
+        """Draw angles: their distance from the mean direction from 20 proposals, then a sign."""
         return self.sample_and_log_prob(key)[0]
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*event"], Float[Array, ""]]:

@@ -35,9 +35,9 @@ def _draw(key, dim, concentration):
     """For m = 3, cos(theta) has an exponential density and is inverted; otherwise rejection as in Wood (1994)."""
     if dim == 3:
         return _draw_by_inversion(key, concentration)
-    rate = concentration / (dim - 1)
-    scale = 1.0 / (2.0 * rate + jnp.sqrt(4.0 * jnp.square(rate) + 1.0))
-    return draw_by_rejection(key, dim, scale, functools.partial(_log_acceptance, dim, concentration))
+    return draw_by_rejection(
+        key, dim, proposal_scale(dim, concentration), functools.partial(log_acceptance, dim, concentration)
+    )
 
 
 def _draw_by_inversion(key, concentration):
@@ -49,7 +49,13 @@ def _draw_by_inversion(key, concentration):
     return half_angle(sine_squared, 1.0 - sine_squared)
 
 
-def _log_acceptance(dim, concentration, distance):
+def proposal_scale(dim, concentration):
+    """b of Wood (1994), the scale of the proposals that are accepted most often: 1 / (2r + sqrt(4r^2 + 1)), r = kappa / (m - 1)."""
+    rate = concentration / (dim - 1)
+    return 1.0 / (2.0 * rate + jnp.sqrt(4.0 * jnp.square(rate) + 1.0))
+
+
+def log_acceptance(dim, concentration, distance):
     """(m - 1)(ln(1 + h) - h), h = 2 kappa distance / (m - 1): Wood's test, in the distance from where it always accepts."""
     h = 2.0 * concentration / (dim - 1) * distance
     return (dim - 1) * (jnp.log1p(h) - h)
@@ -107,7 +113,7 @@ class VonMisesFisher:
         return self.direction
 
     def sample(self, key: Array) -> Float[Array, "dim"]:
-        """Draw a unit vector: its angle by inversion (m = 3) or from 24 proposals of Wood (1994), then a reflection."""
+        """Draw a unit vector: its angle by inversion (m = 3) or from 20 proposals of Wood (1994), then a reflection."""
         return self.sample_and_log_prob(key)[0]
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "dim"], Float[Array, ""]]:

@@ -28,7 +28,8 @@ _LOG_DEBYE = (
     ({3: 375, 5: -4779, 7: 9945, 9: -5525}, 5760),
     ({4: 13, 6: -284, 8: 1062, 10: -1356, 12: 565}, 128),
 )
-_SMALLEST_ORDER = 10.0  # four terms of that series leave 1e-6 from here on; more recurrence would cost digits in float32
+_SMALLEST_ORDER = 10.0  # four terms of that series leave 1e-6 from here on, at any concentration
+_LARGE_CONCENTRATION = 30.0  # and 1e-8 from here on, at any order
 
 
 _LEGENDRE_NODES, _LEGENDRE_WEIGHTS = gauss_legendre(8)
@@ -169,12 +170,20 @@ class _BesselTerms(NamedTuple):
 
 
 def _terms_above(dim, concentration):
-    """The terms at dimension dim + 2, by recurrence down from a dimension that is large enough for the asymptotic series."""
+    """The terms at dimension dim + 2: from the asymptotic series where it is accurate, at a large order or concentration.
+
+    Elsewhere by recurrence down from the order that is large enough, which at large concentrations would cost digits.
+    """
     steps = max(0, math.ceil(_SMALLEST_ORDER - dim / 2))
+    direct = _large_order_terms(dim / 2, concentration)
+    if steps == 0:
+        return direct
     terms = _large_order_terms(dim / 2 + steps, concentration)
     for step in reversed(range(steps)):
         terms = _step_down(dim + 2 + 2 * step, concentration, terms)
-    return terms
+    direct = direct._replace(information=direct.information + _missing_from_stirling(dim / 2))
+    large = concentration > _LARGE_CONCENTRATION
+    return _BesselTerms(*(jnp.where(large, d, t) for d, t in zip(direct, terms, strict=True)))
 
 
 def _step_down(dim, concentration, above):
@@ -183,7 +192,7 @@ def _step_down(dim, concentration, above):
         A = kappa / (m + B')     1 - A = (m - C') / (m + B')     Var = (m - V') / (m + B')^2
         K = K' + (B' + V') / (m + B') - ln(1 + B' / m)
 
-    An error in B', C' or V' shrinks in every step, and the differences lose less than three bits.
+    An error in B', C' or V' does not grow, and the differences lose less than three bits.
     """
     scale = concentration / (dim + above.projection)
     return _BesselTerms(
@@ -221,6 +230,12 @@ def _large_order_terms(order, concentration):
         + correction
         + excess / hypotenuse * jnp.polyval(quotient, p),
     )
+
+
+def _missing_from_stirling(order):
+    """What four terms leave of E(1) = nu ln nu - nu + 1/2 ln(2 pi nu) - ln Gamma(nu + 1): it counts at small orders only."""
+    exact = order * math.log(order) - order + 0.5 * math.log(2.0 * math.pi * order) - math.lgamma(order + 1.0)
+    return exact - sum(sum(numerators.values()) / (d * order**k) for k, (numerators, d) in enumerate(_LOG_DEBYE, start=1))
 
 
 def _debye_polynomials(order):
