@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution
 from vae.distributions.bernoulli import Bernoulli
-from vae.distributions.relaxed_categorical import require_temperature
+from vae.distributions.relaxed_categorical import at_least_smallest, require_temperature
 
 
 @distribution
@@ -21,8 +21,8 @@ class RelaxedBernoulli:
     logits:      l, any shape.
     temperature: T > 0, shape (); traced. As T -> 0 samples approach 0 or 1 with the probabilities of `hard`.
 
-    Samples stay within the smallest normal float32 and the largest below 1, so the density is finite at every one. Where many
-    would round to 1 (logits / T beyond 16) use `LogitRelaxedBernoulli`, the same variable on the real line.
+    Samples stay between 1e-30 and the largest float32 below 1, so that the density and its gradient are finite at every one.
+    Where many would round to 1 (logits / T beyond 16) use `LogitRelaxedBernoulli`, the same variable on the real line.
 
     Raises ValueError for a temperature that is not positive. (Maddison et al. 2017, appendix B, equation 28.)
     """
@@ -119,6 +119,6 @@ class LogitRelaxedBernoulli:
 
 
 def open_unit(value: Float[Array, "*event"]) -> Float[Array, "*event"]:
-    """`value` moved off 0 and 1 to the nearest normal floating-point numbers inside."""
-    info = jnp.finfo(jnp.result_type(value))
-    return jnp.clip(value, info.tiny, 1.0 - info.epsneg)
+    """`value` moved off 0 to 1e-30, and off 1 to the largest floating-point number below, without a gradient there."""
+    largest = 1.0 - float(jnp.finfo(jnp.result_type(value)).epsneg)
+    return at_least_smallest(jnp.where(value >= largest, largest, value))

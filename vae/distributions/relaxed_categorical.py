@@ -10,6 +10,8 @@ from jaxtyping import Array, Float
 from vae.distributions.base import DataSpace, distribution, require
 from vae.distributions.categorical import Categorical, require_classes
 
+SMALLEST = 1e-30  # its reciprocal, which a gradient multiplies, is far from the end of float32
+
 
 @distribution
 class RelaxedCategorical:
@@ -22,7 +24,7 @@ class RelaxedCategorical:
     temperature: T > 0, shape (); traced, so that annealing is a schedule. As T -> 0 samples approach one-hot vectors with
                  the probabilities softmax(l); `hard` is that limit.
 
-    Entries smaller than the smallest normal float32 are raised to it, so the density is finite at every sample. Below a
+    Entries smaller than 1e-30 are raised to it, so that the density and its gradient are finite at every sample. Below a
     temperature of about 0.3 that begins to matter: use `ExpRelaxedCategorical`, the same variable in log space.
     The KL of two of these has no closed form. To charge KL(hard || hard) instead is common; it is a choice (it is no bound on
     log p(x) for a soft sample), made by the objective that asks for it.
@@ -47,8 +49,7 @@ class RelaxedCategorical:
 
     def sample(self, key: Array) -> Float[Array, "*event classes"]:
         """A point on the simplex for each component, differentiable in the logits and the temperature."""
-        smallest = jnp.finfo(jnp.result_type(self.logits)).tiny
-        return jnp.maximum(jnp.exp(ExpRelaxedCategorical(self.logits, self.temperature).sample(key)), smallest)
+        return at_least_smallest(jnp.exp(ExpRelaxedCategorical(self.logits, self.temperature).sample(key)))
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*event classes"], Float[Array, ""]]:
         """A draw and its log density."""
@@ -61,8 +62,7 @@ class RelaxedCategorical:
 
     def element_log_prob(self, value: Float[Array, "*event classes"]) -> Float[Array, "*event"]:
         """Log density of each component in nats."""
-        smallest = jnp.finfo(jnp.result_type(self.logits)).tiny
-        log_value = jnp.log(jnp.where(value < smallest, smallest, value))
+        log_value = jnp.log(at_least_smallest(value))
         in_log_space = ExpRelaxedCategorical(self.logits, self.temperature).element_log_prob(log_value)
         return in_log_space - jnp.sum(log_value, axis=-1)
 
@@ -174,6 +174,11 @@ class StraightThroughCategorical:
     def entropy(self) -> Float[Array, ""]:
         """H = - sum_k p_k ln p_k summed over the event, in nats."""
         return Categorical(logits=self.logits).entropy()
+
+
+def at_least_smallest(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """`value`, or 1e-30 where it is smaller, without a gradient there."""
+    return jnp.where(value <= SMALLEST, SMALLEST, value)
 
 
 def require_temperature(family: str, temperature: Array | float) -> None:
