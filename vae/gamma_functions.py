@@ -120,9 +120,10 @@ def _binet_nodes() -> tuple[np.ndarray, np.ndarray]:
 NODES, WEIGHTS = _binet_nodes()
 
 
-def _quadrature(dtype) -> tuple[Array, Array]:
-    """Binet's nodes and weights in `dtype`, for a new last axis; summed, not multiplied as matrices, to keep float32."""
-    return jnp.asarray(NODES, dtype), jnp.asarray(WEIGHTS, dtype)
+def _quadrature(like: Array) -> tuple[Array, Array]:
+    """Binet's nodes and weights along the last axis of `like`; summed, not multiplied as matrices, to keep float32."""
+    shape = (1,) * (like.ndim - 1) + (-1,)
+    return jnp.asarray(NODES, like.dtype).reshape(shape), jnp.asarray(WEIGHTS, like.dtype).reshape(shape)
 
 
 def _drop(y: Elements, x: Elements, nodes: Array) -> Array:
@@ -148,14 +149,15 @@ def remainder_bregman(y: Elements, x: Elements) -> Elements:
 
     y, x: positive, equal shapes; 1e-7 to 1e6. Memory is 100 numbers per element.
     """
-    nodes, weights = _quadrature(jnp.result_type(y, x))
-    return jnp.sum(weights * _curve(y[..., None], x[..., None], nodes), axis=-1)
+    y, x = y[..., None], x[..., None]
+    nodes, weights = _quadrature(x)
+    return jnp.sum(weights * _curve(y, x, nodes), axis=-1)
 
 
 @remainder_bregman.defjvp
 def _remainder_bregman_jvp(primals, tangents):
     (y, x), (dy, dx) = primals, tangents
-    nodes, weights = _quadrature(jnp.result_type(y, x))
+    nodes, weights = _quadrature(x[..., None])
     slope = jnp.sum(weights * nodes * _drop(y[..., None], x[..., None], nodes), axis=-1)
     curvature = jnp.sum(weights * jnp.square(nodes) * jnp.exp(-nodes * x[..., None]), axis=-1)
     return remainder_bregman(y, x), slope * dy - (y - x) * curvature * dx
@@ -178,7 +180,7 @@ def beta_remainder_bregman(ends: tuple[Elements, Elements], starts: tuple[Elemen
     is small term by term where a or b is: the three remainders would cancel there.
     """
     (a2, b2), (a1, b1) = jax.tree.map(lambda leaf: leaf[..., None], (ends, starts))
-    nodes, weights = _quadrature(jnp.result_type(a1))
+    nodes, weights = _quadrature(a1)
     straight = _curve(a2, a1, nodes) * -jnp.expm1(-nodes * b1) + _curve(b2, b1, nodes) * -jnp.expm1(-nodes * a1)
     return jnp.sum(weights * (straight - _drop(a2, a1, nodes) * _drop(b2, b1, nodes)), axis=-1)
 
@@ -187,7 +189,7 @@ def beta_remainder_bregman(ends: tuple[Elements, Elements], starts: tuple[Elemen
 def _beta_remainder_bregman_jvp(primals, tangents):
     (a2, b2), (a1, b1) = jax.tree.map(lambda leaf: leaf[..., None], primals)
     (da2, db2), (da1, db1) = tangents
-    nodes, weights = _quadrature(jnp.result_type(a1))
+    nodes, weights = _quadrature(a1)
 
     def slopes(a2, b2, a1, b1):
         drop_a, drop_b, decay = _drop(a2, a1, nodes), _drop(b2, b1, nodes), jnp.exp(-nodes * a1)

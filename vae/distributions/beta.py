@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution, require_same_shape
-from vae.distributions.gamma import require_positive, standard_gamma
+from vae.distributions.gamma import limit_at_end, require_positive, standard_gamma
 from vae.gamma_functions import entropy_bregman, stirling_error_slope
 from vae.numerics import HALF_LOG_TWO_PI, stirling_error
 
@@ -74,15 +74,18 @@ class Beta:
 
             -s KL(Bernoulli(m) || Bernoulli(x)) + 1/2 ln(alpha beta / (2 pi s)) - R(alpha) - R(beta) + R(s) - ln x - ln(1 - x)
 
-        with s = alpha + beta, m = alpha / s and R the remainder of Stirling's formula.
+        with s = alpha + beta, m = alpha / s and R the remainder of Stirling's formula. At the ends its limits; -inf beyond.
         """
-        a, b, rest = self.alpha, self.beta, 1.0 - value
+        inside = (value > 0.0) & (value < 1.0)
+        inner = jnp.where(inside, value, 0.5)
+        a, b, rest = self.alpha, self.beta, 1.0 - inner
         total = a + b
-        tilt = a * rest - b * value
-        misfit = entropy_bregman(a, total * value, tilt) + entropy_bregman(b, total * rest, -tilt)
+        tilt = a * rest - b * inner
+        misfit = entropy_bregman(a, total * inner, tilt) + entropy_bregman(b, total * rest, -tilt)
         remainders = stirling_error(a) + stirling_error(b) - stirling_error(total)
         spread = 0.5 * (jnp.log(a) + jnp.log(b) - jnp.log(total)) - HALF_LOG_TWO_PI - remainders
-        return spread - misfit - jnp.log(value) - jnp.log(rest)
+        density = spread - misfit - jnp.log(inner) - jnp.log(rest)
+        return jnp.where(inside, density, at_ends(value, a - 1.0, jnp.log(b), b - 1.0, jnp.log(a)))
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
@@ -105,3 +108,9 @@ def inside_unit_interval(value: Float[Array, "*event"]) -> Float[Array, "*event"
     """`value` moved to the nearest normal number strictly between 0 and 1."""
     limits = jnp.finfo(value.dtype)
     return jnp.clip(value, limits.tiny, 1.0 - limits.epsneg)
+
+
+def at_ends(value: Array, lower_exponent: Array, lower_finite: Array, upper_exponent: Array, upper_finite: Array) -> Array:
+    """Log density at 0 and at 1 by `limit_at_end`; -inf elsewhere."""
+    upper = jnp.where(value == 1.0, limit_at_end(upper_exponent, upper_finite), -jnp.inf)
+    return jnp.where(value == 0.0, limit_at_end(lower_exponent, lower_finite), upper)

@@ -66,11 +66,17 @@ class Gamma:
     def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """Log density of each component in nats, about the mean so that large concentrations keep their digits:
 
-        -a [ t - 1 - ln t ] + 1/2 ln(a / 2 pi) - R(a) - ln z,    t = b z / a, R the remainder of Stirling's formula
+            -a [ t - 1 - ln t ] + 1/2 ln(a / 2 pi) - R(a) - ln z,    t = b z / a, R the remainder of Stirling's formula
+
+        At z = 0 the limit, which is infinite unless a = 1; -inf below.
         """
-        a, scaled = self.concentration, self.rate * value
+        inside = value > 0.0
+        inner = jnp.where(inside, value, 1.0)
+        a, scaled = self.concentration, self.rate * inner
         spread = 0.5 * jnp.log(a) - HALF_LOG_TWO_PI - stirling_error(a)
-        return spread - a * log_bregman(scaled, a, scaled - a) - jnp.log(value)
+        density = spread - a * log_bregman(scaled, a, scaled - a) - jnp.log(inner)
+        at_zero = jnp.where(value == 0.0, limit_at_end(a - 1.0, jnp.log(self.rate)), -jnp.inf)
+        return jnp.where(inside, density, at_zero)
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
@@ -84,6 +90,11 @@ class Gamma:
         a = jnp.asarray(self.concentration)
         remainder = stirling_error(a) - 0.5 / a + (1.0 - a) * stirling_error_slope(a)
         return jnp.sum(HALF_LOG_TWO_PI + 0.5 + 0.5 * jnp.log(a) - jnp.log(self.rate) + remainder)
+
+
+def limit_at_end(exponent: Array, finite: Array) -> Array:
+    """Log density at the end of a support where it goes like t^exponent as t -> 0; `finite` where the exponent is zero."""
+    return jnp.where(exponent == 0.0, finite, jnp.where(exponent > 0.0, -jnp.inf, jnp.inf))
 
 
 def require_positive(family: str, **fields: Array) -> None:
@@ -117,8 +128,9 @@ def standard_gamma(key: Array, concentration: Float[Array, "*event"]) -> tuple[F
 
 def accepted_deviate(key: Array, concentration: Float[Array, "*event"]) -> Float[Array, "*event"]:
     """The first accepted of a fixed number of normal proposals, for a >= 1; x has log density L(x) of `deviate_log_density`."""
+    concentration = concentration[None]
     normal_key, uniform_key = jax.random.split(key)
-    shape = (PROPOSALS, *concentration.shape)
+    shape = (PROPOSALS, *concentration.shape[1:])
     proposals = jax.random.normal(normal_key, shape, concentration.dtype)
     threshold = -jax.random.exponential(uniform_key, shape, concentration.dtype)
     inside = proposals > -3.0 * jnp.sqrt(concentration - 1.0 / 3.0)
@@ -156,7 +168,7 @@ def _implicit_deviate_jvp(primals, tangents):
     return deviate, d_deviate + deviate_slope(deviate, concentration) * d_concentration
 
 
-LEGENDRE_NODES, LEGENDRE_WEIGHTS = np.polynomial.legendre.leggauss(24)
+LEGENDRE = np.polynomial.legendre.leggauss(24)
 
 
 def deviate_slope(deviate: Float[Array, "*event"], concentration: Float[Array, "*event"]) -> Float[Array, "*event"]:
@@ -166,14 +178,14 @@ def deviate_slope(deviate: Float[Array, "*event"], concentration: Float[Array, "
     """
     x, a = deviate[..., None], concentration[..., None]
     root = 3.0 * jnp.sqrt(a - 1.0 / 3.0)
+    nodes, weights = (jnp.asarray(leaf, x.dtype).reshape((1,) * deviate.ndim + (-1,)) for leaf in LEGENDRE)
     side = jnp.where(x < 0, -1.0, 1.0)
     length = jnp.where(x < 0, jnp.minimum(x + root, 7.0), 7.0)
-    points = x + side * 0.5 * length * jnp.asarray(1.0 + LEGENDRE_NODES, x.dtype)
+    points = x + side * 0.5 * length * (1.0 + nodes)
     u = points / root
     slope = 3.0 * (jnp.log1p(u) - u * (1.0 - u * (0.5 - u / 3.0))) + 1.5 * u**4 / (1.0 + u) + normaliser_slope(a)
     density = jnp.exp(deviate_log_density(points, a) - deviate_log_density(x, a))
-    weights = 0.5 * length * jnp.asarray(LEGENDRE_WEIGHTS, x.dtype)
-    return side[..., 0] * jnp.sum(weights * density * slope, axis=-1)
+    return side[..., 0] * jnp.sum(0.5 * length * weights * density * slope, axis=-1)
 
 
 def normaliser_slope(concentration: Array) -> Array:

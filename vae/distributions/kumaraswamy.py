@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution, require_same_shape
-from vae.distributions.beta import inside_unit_interval
+from vae.distributions.beta import at_ends, inside_unit_interval
 from vae.distributions.gamma import require_positive
 from vae.gamma_functions import lgamma_bregman, log_beta
 from vae.numerics import log1mexp
@@ -78,10 +78,13 @@ class Kumaraswamy:
         return value, self.log_prob(value)
 
     def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
-        """Log density of each component in nats."""
-        log_value = jnp.log(value)
+        """Log density of each component in nats; at 0 and 1 its limits, -inf beyond."""
+        inside = (value > 0.0) & (value < 1.0)
+        log_value = jnp.log(jnp.where(inside, value, 0.5))
         log_rest = log1mexp(-self.a * log_value)
-        return jnp.log(self.a) + jnp.log(self.b) + (self.a - 1.0) * log_value + (self.b - 1.0) * log_rest
+        level = jnp.log(self.a) + jnp.log(self.b)
+        density = level + (self.a - 1.0) * log_value + (self.b - 1.0) * log_rest
+        return jnp.where(inside, density, at_ends(value, self.a - 1.0, level, self.b - 1.0, level))
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""

@@ -126,10 +126,12 @@ def expected_log_rest_ratio(a: Array, b: Array) -> Array:
     E is a standard exponential. With k = -ln x^a the integrand is phi(k / a) - phi(k): between 0 and ln a, and analytic in a
     strip of ln E, so that 88 nodes leave less than 1e-7.
     """
-    tau = jnp.asarray(np.exp(LOG_EXPONENTIAL), b.dtype) / b[..., None]
+    shape = (1,) * b.ndim + (-1,)
+    weights = jnp.asarray(EXPONENTIAL_WEIGHTS, b.dtype).reshape(shape)
+    tau = jnp.asarray(np.exp(LOG_EXPONENTIAL), b.dtype).reshape(shape) / b[..., None]
     minus_log_power = jnp.maximum(-log1mexp(tau), 1e-20)
     integrand = log_mean_decay(minus_log_power / a[..., None]) - log_mean_decay(minus_log_power)
-    return jnp.sum(jnp.asarray(EXPONENTIAL_WEIGHTS, b.dtype) * integrand, axis=-1)
+    return jnp.sum(weights * integrand, axis=-1)
 
 
 @jax.custom_jvp

@@ -1,0 +1,7 @@
+"""Our oracles, for a user's own code: a family, a divergence of one's own can be held to what the library's are held to.
+
+Each raises AssertionError with one sentence: what was checked, what was got, what was wanted, by how much it is off.
+"""
+
+from vae.testing.distribution import check_distribution as check_distribution
+from vae.testing.divergence import check_kl as check_kl
