@@ -21,7 +21,7 @@ class MultivariateNormal:
     mean:       location, (n,).
     scale_tril: L, the lower triangular Cholesky factor of the covariance with a positive diagonal, (n, n).
 
-    A stack of them (the components of a mixture) is made by `jax.vmap(MultivariateNormal)(means, factors)`.
+    Only the lower triangle is read, so that no gradient leaves it. A stack of them (the components of a mixture) is made by `jax.vmap(MultivariateNormal)(means, factors)`.
     Raises ValueError where the sizes disagree, L has an entry above its diagonal, or a diagonal entry is not positive.
     """
 
@@ -53,12 +53,13 @@ class MultivariateNormal:
     @property
     def covariance(self) -> Float[Array, "n n"]:
         """L L'."""
-        return jnp.matmul(self.scale_tril, self.scale_tril.T, precision="highest")
+        factor = jnp.tril(self.scale_tril)
+        return jnp.matmul(factor, factor.T, precision="highest")
 
     @property
     def variance(self) -> Float[Array, "n"]:
         """The diagonal of the covariance."""
-        return jnp.sum(jnp.square(self.scale_tril), axis=1)
+        return jnp.sum(jnp.square(jnp.tril(self.scale_tril)), axis=1)
 
     @property
     def half_log_det(self) -> Float[Array, ""]:
@@ -72,7 +73,7 @@ class MultivariateNormal:
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "n"], Float[Array, ""]]:
         """The draw and its log density, taken from the noise itself: nothing is solved."""
         noise = jax.random.normal(key, jnp.shape(self.mean), jnp.result_type(float, self.mean))
-        value = self.mean + jnp.matmul(self.scale_tril, noise, precision="highest")
+        value = self.mean + jnp.matmul(jnp.tril(self.scale_tril), noise, precision="highest")
         return value, self._log_prob_of_noise(noise)
 
     def log_prob(self, value: Float[Array, "n"]) -> Float[Array, ""]:

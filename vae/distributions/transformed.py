@@ -11,7 +11,6 @@ PyTree = Any
 
 
 @runtime_checkable
-@runtime_checkable
 class Bijection(Protocol):
     """What `Transformed` asks of a flow: `vae.flows.Flow` without its `init`."""
 

@@ -65,29 +65,48 @@ def low_rank(q: Normal | LowRankNormal, p: Normal | LowRankNormal) -> Float[Arra
     return not_negative(0.5 * (jnp.sum(per_component) + square) + p_log_det - q.factorised()[2])
 
 
-def relative_columns(q: LowRankNormal, p: LowRankNormal) -> Float[Array, "n k+1"]:
+def relative_columns(q: LowRankNormal, p: LowRankNormal) -> Float[Array, "n columns"]:
     """The columns of q's factor and the difference of means, in units of the diagonal std of p."""
     columns = jnp.concatenate([q.factor, (q.mean - p.mean)[:, None]], axis=1)
     return columns * jnp.exp(-p.log_diagonal_std)[:, None]
 
 
 def relative_factor(q: Gaussian, p: Gaussian) -> tuple[Float[Array, "n n"], Float[Array, "n"], Float[Array, "n"]]:
-    """Lp^-1 Lq, Lp^-1 (mean_q - mean_p) and ln diag Lq - ln diag Lp: all that a pair of Gaussians is, up to an affine map."""
+    """Lp^-1 Lq, Lp^-1 (mean_q - mean_p) and ln diag Lq - ln diag Lp: all that a pair of Gaussians is, up to an affine map.
+
+    Scales known by their logarithms are subtracted before they are exponentiated, or gradients would pass through L / scale
+    and overflow long before the divergence does.
+    """
     require_same_event(q, p)
-    q_factor, p_factor = scale_tril(q), scale_tril(p)
-    relative = solve_triangular(p_factor, q_factor, lower=True)
-    shift = solve_triangular(p_factor, q.mean - p.mean, lower=True)
-    return relative, shift, jnp.log(jnp.diagonal(q_factor)) - jnp.log(jnp.diagonal(p_factor))
+    (q_log, q_factor), (p_log, p_factor) = row_scaled_factor(q), row_scaled_factor(p)
+
+    def solve(columns):
+        return columns if isinstance(p, Normal) else solve_triangular(p_factor, columns, lower=True)
+
+    relative = solve(jnp.exp(q_log - p_log)[:, None] * q_factor)
+    shift = solve(jnp.exp(-p_log) * (q.mean - p.mean))
+    log_ratio = q_log - p_log + jnp.log(jnp.diagonal(q_factor)) - jnp.log(jnp.diagonal(p_factor))
+    return relative, shift, log_ratio
+
+
+def row_scaled_factor(gaussian: Gaussian) -> tuple[Float[Array, "n"], Float[Array, "n n"]]:
+    """(l, F) with the Cholesky factor of the covariance L = diag(e^l) F, and l whatever scales are known by their logarithms.
+
+    The diagonal of F is positive. O(n^2 (n + k)) for a low-rank covariance.
+    """
+    if isinstance(gaussian, MultivariateNormal):
+        return jnp.zeros_like(gaussian.mean), jnp.tril(gaussian.scale_tril)
+    identity = jnp.eye(gaussian.mean.size, dtype=jnp.result_type(float, gaussian.mean))
+    if isinstance(gaussian, Normal):
+        return gaussian.log_std, identity
+    scaled = gaussian.factor * jnp.exp(-gaussian.log_diagonal_std)[:, None]
+    return gaussian.log_diagonal_std, triangular_root(jnp.concatenate([identity, scaled], axis=1))
 
 
 def scale_tril(gaussian: Gaussian) -> Float[Array, "n n"]:
-    """The Cholesky factor of the covariance, with a positive diagonal; O(n^2 (n + k)) for a low-rank one."""
-    if isinstance(gaussian, MultivariateNormal):
-        return gaussian.scale_tril
-    diagonal = jnp.diag(jnp.exp(as_low_rank(gaussian).log_diagonal_std))
-    if isinstance(gaussian, Normal):
-        return diagonal
-    return triangular_root(jnp.concatenate([diagonal, gaussian.factor], axis=1))
+    """The Cholesky factor of the covariance, with a positive diagonal."""
+    log_scale, factor = row_scaled_factor(gaussian)
+    return jnp.exp(log_scale)[:, None] * factor
 
 
 def as_low_rank(gaussian: Normal | LowRankNormal) -> LowRankNormal:
@@ -118,11 +137,12 @@ def require_same_event(q: Any, p: Any) -> None:
         raise ValueError(f"a divergence got {names}, wanted equal shapes: flatten or broadcast the parameters of one first.")
 
 
-def require_gaussians(divergence: str, *distributions: Any) -> None:
-    """Refuse what is not a Gaussian."""
-    if not all(isinstance(d, Gaussian) for d in distributions):
-        names = " and ".join(type(d).__name__ for d in distributions)
+def require_gaussians(divergence: str, q: Any, p: Any) -> tuple[Gaussian, Gaussian]:
+    """q and p as they are; refuses what is not a Gaussian."""
+    if not (isinstance(q, Gaussian) and isinstance(p, Gaussian)):
+        names = f"{type(q).__name__} and {type(p).__name__}"
         raise TypeError(f"{divergence} got {names}, wanted two of Normal, MultivariateNormal and LowRankNormal.")
+    return q, p
 
 
 def not_negative(x: Array) -> Array:

@@ -27,7 +27,7 @@ from vae.divergences import gaussian
 from vae.divergences.gaussian import Gaussian
 
 
-def geometric_jensen_shannon(q: Gaussian, p: Gaussian, skew: Any) -> Float[Array, ""]:
+def geometric_jensen_shannon(q: Distribution, p: Distribution, skew: Any) -> Float[Array, ""]:
     """(1-a) KL(q || N_a) + a KL(p || N_a), in nats, shape (); 0 at both ends of the skew a.
 
     q, p: Gaussians of any covariance over the same event.
@@ -37,13 +37,13 @@ def geometric_jensen_shannon(q: Gaussian, p: Gaussian, skew: Any) -> Float[Array
     return jnp.sum(geometric_jensen_shannon_per_factor(q, p, skew))
 
 
-def geometric_jensen_shannon_per_factor(q: Gaussian, p: Gaussian, skew: Any) -> Array:
+def geometric_jensen_shannon_per_factor(q: Distribution, p: Distribution, skew: Any) -> Array:
     """`geometric_jensen_shannon`, unsummed where it factorises."""
     first, second, mean, row = around_geometric_mean(q, p, skew)
     return (1.0 - skew) * row(first, mean) + skew * row(second, mean)
 
 
-def interpolating_jensen_shannon(q: Gaussian, p: Gaussian, skew: Any) -> Float[Array, ""]:
+def interpolating_jensen_shannon(q: Distribution, p: Distribution, skew: Any) -> Float[Array, ""]:
     """(1-a) KL(q || N_(1-a)) + a KL(p || N_(1-a)), in nats, shape (): from KL(q || p) at a = 0 to KL(p || q) at a = 1.
 
     The skew geometric Jensen-Shannon divergence of Deasy, Simidjievski & Lio 2020, which equals `geometric_jensen_shannon` at
@@ -52,13 +52,13 @@ def interpolating_jensen_shannon(q: Gaussian, p: Gaussian, skew: Any) -> Float[A
     return jnp.sum(interpolating_jensen_shannon_per_factor(q, p, skew))
 
 
-def interpolating_jensen_shannon_per_factor(q: Gaussian, p: Gaussian, skew: Any) -> Array:
+def interpolating_jensen_shannon_per_factor(q: Distribution, p: Distribution, skew: Any) -> Array:
     """`interpolating_jensen_shannon`, unsummed where it factorises."""
     first, second, mean, row = around_geometric_mean(q, p, 1.0 - skew)
     return (1.0 - skew) * row(first, mean) + skew * row(second, mean)
 
 
-def dual_geometric_jensen_shannon(q: Gaussian, p: Gaussian, skew: Any) -> Float[Array, ""]:
+def dual_geometric_jensen_shannon(q: Distribution, p: Distribution, skew: Any) -> Float[Array, ""]:
     """(1-a) KL(N_a || q) + a KL(N_a || p) = -ln int q(z)^(1-a) p(z)^a dz, in nats, shape ().
 
     The skew Bhattacharyya distance. Arguments and errors as in `geometric_jensen_shannon`. (Nielsen 2019, section 3.)
@@ -66,13 +66,13 @@ def dual_geometric_jensen_shannon(q: Gaussian, p: Gaussian, skew: Any) -> Float[
     return jnp.sum(dual_geometric_jensen_shannon_per_factor(q, p, skew))
 
 
-def dual_geometric_jensen_shannon_per_factor(q: Gaussian, p: Gaussian, skew: Any) -> Array:
+def dual_geometric_jensen_shannon_per_factor(q: Distribution, p: Distribution, skew: Any) -> Array:
     """`dual_geometric_jensen_shannon`, unsummed where it factorises."""
     first, second, mean, row = around_geometric_mean(q, p, skew)
     return (1.0 - skew) * row(mean, first) + skew * row(mean, second)
 
 
-def around_geometric_mean(q: Gaussian, p: Gaussian, skew: Any) -> tuple[Gaussian, Gaussian, Gaussian, Any]:
+def around_geometric_mean(q: Distribution, p: Distribution, skew: Any) -> tuple[Gaussian, Gaussian, Gaussian, Any]:
     """q, p and their geometric mean N_s, shifted so that N_s is centred at 0, and the KL row for the three.
 
     Only differences of means matter. With d = mean_q - mean_p the offsets are mean_q - mean_s = s S_s Sp^-1 d and
@@ -80,7 +80,7 @@ def around_geometric_mean(q: Gaussian, p: Gaussian, skew: Any) -> tuple[Gaussian
     """
     if concrete(skew):
         require(0.0 <= skew <= 1.0, f"a geometric Jensen-Shannon divergence got a skew of {skew}, wanted one in [0, 1].")
-    gaussian.require_gaussians("a geometric Jensen-Shannon divergence", q, p)
+    q, p = gaussian.require_gaussians("a geometric Jensen-Shannon divergence", q, p)
     gaussian.require_same_event(q, p)
     if isinstance(q, Normal) and isinstance(p, Normal):
         return *_diagonal_mean(q, p, skew), gaussian.normal_normal

@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import concrete, require
+from vae.distributions.base import Distribution, concrete, require
 from vae.distributions.normal import Normal
 from vae.divergences import gaussian
 from vae.divergences.gaussian import Gaussian
 
 
-def renyi_divergence(q: Gaussian, p: Gaussian, alpha: Any) -> Float[Array, ""]:
+def renyi_divergence(q: Distribution, p: Distribution, alpha: Any) -> Float[Array, ""]:
     """Renyi divergence of order alpha, in nats, shape ():
 
         D(q || p) = 1 / (alpha - 1) ln int q(z)^alpha p(z)^(1 - alpha) dz
@@ -28,11 +28,11 @@ def renyi_divergence(q: Gaussian, p: Gaussian, alpha: Any) -> Float[Array, ""]:
     return jnp.sum(renyi_per_factor(q, p, alpha))
 
 
-def renyi_per_factor(q: Gaussian, p: Gaussian, alpha: Any) -> Array:
+def renyi_per_factor(q: Distribution, p: Distribution, alpha: Any) -> Array:
     """`renyi_divergence` with one entry per component where both covariances are diagonal; a scalar otherwise."""
     if concrete(alpha):
         require(alpha > 0, f"renyi_divergence got alpha = {alpha}, wanted alpha > 0: 1 is the KL divergence.")
-    gaussian.require_gaussians("renyi_divergence", q, p)
+    q, p = gaussian.require_gaussians("renyi_divergence", q, p)
     if isinstance(q, Normal) and isinstance(p, Normal):
         return _diagonal(q, p, jnp.asarray(alpha))
     return _full(q, p, jnp.asarray(alpha))

@@ -70,7 +70,8 @@ def _hidden_degrees(inputs: np.ndarray, width: int, context_dim: int) -> np.ndar
 def _init_layer(key: Array, mask: np.ndarray, scale: float) -> PyTree:
     """Weights of variance 1 / (number of inputs that a unit really sees), zero bias."""
     fan_in = np.maximum(mask.sum(axis=0), 1.0)
-    return {"weight": scale * mask * jax.random.normal(key, mask.shape) / np.sqrt(fan_in), "bias": jnp.zeros(mask.shape[1])}
+    std = (scale * mask / np.sqrt(fan_in)).astype(np.float32)
+    return {"weight": std * jax.random.normal(key, mask.shape), "bias": jnp.zeros(mask.shape[1])}
 
 
 def _init_context(key: Array, context_dim: int, width: int) -> Array:
