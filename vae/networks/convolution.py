@@ -3,7 +3,8 @@
 Both are made of 4x4 filters with stride 2, down and up. Each is computed as ONE matrix product: a 2x2 block of pixels becomes
 the channels of one place, where a 4x4 filter with stride 2 is a 2x2 filter with stride 1, and the four places under that
 filter are laid side by side. The numbers are those of XLA's convolutions, which are slow on a CPU: the gradients of its
-transposed convolution take four times as long as these, and inside a `lax.scan` those of any convolution ten times and more.
+transposed convolution take four times as long as these, and inside a `lax.scan` those of any convolution six to twenty times.
+The price is memory: the windows hold every number of a layer's input four times.
 """
 
 import math
