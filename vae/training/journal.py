@@ -90,8 +90,7 @@ def open_journal(
     with contextlib.ExitStack() as stack:
         directory = checkpoints = None
         if workdir is not None:
-            directory = files.open_run(workdir, dict(identity))
-            stack.enter_context(files.locked(directory))
+            directory = stack.enter_context(files.open_run(workdir, dict(identity)))
             (directory / files.FIGURES).mkdir(exist_ok=True)
             record_start(directory / files.PROVENANCE, extra_provenance)
             checkpoints = stack.enter_context(Checkpoints(directory / files.CHECKPOINTS))

@@ -1,4 +1,4 @@
-"""Where the numbers of a run go: JSON lines, TensorBoard, Weights & Biases, and a progress bar."""
+"""Where the numbers of a run go: JSON lines, TensorBoard, Weights & Biases."""
 
 import contextlib
 import json
@@ -92,8 +92,8 @@ def read_records(path: Path) -> list[Record]:
 
 
 def numbers(record: Record) -> dict[str, float]:
-    """What can be drawn of a record."""
-    return {k: v for k, v in record.items() if isinstance(v, int | float) and k not in ("step", "split") and v is not None}
+    """What can be drawn of a record: its finite numbers, by name."""
+    return {k: v for k, v in record.items() if k not in ("step", "split") and isinstance(v, int | float) and math.isfinite(v)}
 
 
 def write_all(writers: Iterable[Writer], record: Record) -> None:

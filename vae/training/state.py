@@ -1,7 +1,7 @@
 """The train state: everything that a step reads and writes, as one pytree."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -41,7 +41,7 @@ def initial_state(
     objective: Objective,
     optimiser: optax.GradientTransformation,
     key: Key,
-    settings: Mapping[str, float] | None = None,
+    settings: Mapping[str, Any] | None = None,
     *,
     average: bool = False,
 ) -> TrainState:

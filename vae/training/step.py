@@ -43,7 +43,7 @@ def make_train_step(
             return objective.loss(params, carried, loss_key, batch, settings, model)
 
         gradients, loss, (terms, aux) = gradients_by_player(losses, state.params)
-        finite = jnp.isfinite(optax.global_norm(gradients))
+        finite = jnp.isfinite(optax.tree.norm(gradients))
         updates, optimiser_state = optimiser.update(gradients, state.optimiser_state, state.params)
         updates = jax.tree.map(lambda u: u * settings.get("learning_rate", 1.0), updates)
         params = optax.apply_updates(state.params, updates)

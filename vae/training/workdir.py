@@ -2,6 +2,7 @@
 
 import contextlib
 import fcntl
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,29 +18,56 @@ class RunError(ValueError):
     """A work directory that cannot be used, in one sentence."""
 
 
-def open_run(workdir: str | Path, config: dict[str, Any]) -> Path:
-    """Make a directory the work directory of the run that `config` describes, or find that it already is.
+@contextlib.contextmanager
+def open_run(workdir: str | Path, config: dict[str, Any]) -> Iterator[Path]:
+    """Hold a directory as the work directory of the run that `config` describes: a new one, or the run that it already is.
 
-    Raises RunError for a directory that cannot be written, holds something that is not a run, or holds another run; the last
-    names each field that differs with its old and its new value. `steps` alone may rise: a schedule that depends on it differs
-    itself.
+    Raises RunError for a directory that cannot be written, holds something that is not a run, holds another run, or is held by
+    another process; nothing in it has changed then. Another run is named by the first field that differs, with its old and its
+    new value. `steps` alone may rise: a schedule that depends on it differs itself.
+
+    A new run that fails before it has recorded anything leaves no claim on the directory: what it made is removed.
     """
     workdir = Path(workdir)
     config = finite({"format": FORMAT, **config})
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        (workdir / LOCK).touch()
-    except OSError as error:
-        raise RunError(f"{workdir} cannot be written ({error.strerror}); choose a directory that you may write to.") from error
-    if (workdir / CONFIG).exists():
-        require_same_run(workdir, read_json(workdir / CONFIG), config)
-    elif others := sorted(p.name for p in workdir.iterdir() if p.name != LOCK):
-        (workdir / LOCK).unlink()
+    new = not (workdir / CONFIG).exists()
+    if new:
+        _require_empty(workdir)
+    with _locked(workdir):
+        if not new:
+            require_same_run(workdir, read_json(workdir / CONFIG), config)
+        try:
+            write_json(workdir / CONFIG, config)
+            yield workdir
+        except Exception:
+            if new and not _has_begun(workdir):
+                _remove_own(workdir)
+            raise
+
+
+def _require_empty(workdir: Path) -> None:
+    """Raise RunError for a directory with anything in it; one that does not exist is empty."""
+    others = sorted(p.name for p in workdir.iterdir() if p.name != LOCK) if workdir.is_dir() else []
+    if others:
         raise RunError(
             f"{workdir} is not a run: it has no {CONFIG} but holds {others[0]!r}; choose a new or an empty directory."
         )
-    write_json(workdir / CONFIG, config)
-    return workdir
+
+
+def _has_begun(workdir: Path) -> bool:
+    """Whether there is a record or a checkpoint, so that there is something to lose."""
+    metrics, checkpoints = workdir / METRICS, workdir / CHECKPOINTS
+    return (metrics.exists() and metrics.stat().st_size > 0) or (checkpoints.is_dir() and any(checkpoints.iterdir()))
+
+
+def _remove_own(workdir: Path) -> None:
+    """Remove what a run makes, and the directory itself where nothing else is in it."""
+    for name in (CONFIG, PROVENANCE, METRICS, LOCK):
+        (workdir / name).unlink(missing_ok=True)
+    for name in (CHECKPOINTS, FIGURES, EVENTS):
+        shutil.rmtree(workdir / name, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        workdir.rmdir()
 
 
 def require_same_run(workdir: Path, old: dict, new: dict) -> None:
@@ -63,9 +91,16 @@ def read_config(workdir: str | Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def locked(workdir: Path) -> Iterator[None]:
+def _locked(workdir: Path) -> Iterator[None]:
     """Hold the directory for this process; RunError where another one trains in it. The system frees it however we end."""
-    with (workdir / LOCK).open("a") as file:
+    with contextlib.ExitStack() as stack:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((workdir / LOCK).open("a"))
+        except OSError as error:
+            raise RunError(
+                f"{workdir} cannot be written ({error.strerror}); choose a directory that you may write to."
+            ) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
