@@ -80,8 +80,8 @@ class Beta:
         inner = jnp.where(inside, value, 0.5)
         a, b, rest = self.alpha, self.beta, 1.0 - inner
         total = a + b
-        tilt = a * rest - b * inner
-        misfit = entropy_bregman(a, total * inner, tilt) + entropy_bregman(b, total * rest, -tilt)
+        tilt = (a * rest - b * inner) / total
+        misfit = total * (entropy_bregman(a / total, inner, tilt) + entropy_bregman(b / total, rest, -tilt))
         remainders = stirling_error(a) + stirling_error(b) - stirling_error(total)
         spread = 0.5 * (jnp.log(a) + jnp.log(b) - jnp.log(total)) - HALF_LOG_TWO_PI - remainders
         density = spread - misfit - jnp.log(inner) - jnp.log(rest)

@@ -66,15 +66,15 @@ class Gamma:
     def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """Log density of each component in nats, about the mean so that large concentrations keep their digits:
 
-            -a [ t - 1 - ln t ] + 1/2 ln(a / 2 pi) - R(a) - ln z,    t = b z / a, R the remainder of Stirling's formula
+            -a [ t - 1 - ln t ] + 1/2 ln(a / 2 pi) - R(a) - ln z,    t = z / (a / b), R the remainder of Stirling's formula
 
         At z = 0 the limit, which is infinite unless a = 1; -inf below.
         """
         inside = value > 0.0
         inner = jnp.where(inside, value, 1.0)
-        a, scaled = self.concentration, self.rate * inner
+        a, mean = self.concentration, self.mean
         spread = 0.5 * jnp.log(a) - HALF_LOG_TWO_PI - stirling_error(a)
-        density = spread - a * log_bregman(scaled, a, scaled - a) - jnp.log(inner)
+        density = spread - a * log_bregman(inner, mean, inner - mean) - jnp.log(inner)
         at_zero = jnp.where(value == 0.0, limit_at_end(a - 1.0, jnp.log(self.rate)), -jnp.inf)
         return jnp.where(inside, density, at_zero)
 
