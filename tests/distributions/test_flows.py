@@ -141,7 +141,7 @@ def test_gradient_of_log_prob_is_that_of_finite_differences(name):
     step = 1e-2  # float32: the central difference is good to about 1e-3
 
     def central(function, at):
-        moved = jnp.concatenate([at + step * jnp.eye(at.size), at - step * jnp.eye(at.size)])
+        moved = jnp.concatenate([at[None] + step * jnp.eye(at.size), at[None] - step * jnp.eye(at.size)])
         plus, minus = jnp.split(jax.vmap(function)(moved), 2)
         return (plus - minus) / (2 * step)
 

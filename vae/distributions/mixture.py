@@ -70,7 +70,7 @@ class Mixture:
     def variance(self) -> Float[Array, "*event"]:
         """sum_k w_k [ variance_k + (mean_k - mean)^2 ], for each entry of the event."""
         means = self._of_components("mean")
-        return self._average(self._of_components("variance") + jnp.square(means - self._average(means)))
+        return self._average(self._of_components("variance") + jnp.square(means - self._average(means)[None]))
 
     def sample(self, key: Array) -> PyTree:
         """Choose a component, then draw from it."""
