@@ -6,7 +6,7 @@ summed over the event and has shape (). Batches, importance samples and seeds ar
 """
 
 import dataclasses
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, dataclass_transform, runtime_checkable
+from typing import Any, Literal, Protocol, TypeVar, dataclass_transform, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,10 @@ class Distribution(Protocol):
     and the method `entropy()` in nats. A family without a density (a deterministic encoder) raises TypeError in `log_prob`.
     """
 
-    data_space: ClassVar[DataSpace]
+    @property
+    def data_space(self) -> DataSpace:
+        """What the values are; a class variable in most families."""
+        ...
 
     def sample(self, key: Array) -> Array:
         """Draw one value."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jax
 
@@ -33,7 +33,7 @@ class Loaded(NamedTuple):
     config: Mapping[str, Any]
 
 
-def load(workdir: str | Path, which: str = "best", model: Model | None = None) -> Loaded:
+def load(workdir: str | Path, which: Literal["best", "latest"] = "best", model: Model | None = None) -> Loaded:
     """Give a notebook the model of a run and its parameters back; also in a fresh process, also while the run goes on.
 
     which: "best" by validation ELBO, or "latest"; a run without validation has no best.
