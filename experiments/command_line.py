@@ -4,11 +4,13 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable, Mapping
+from signal import SIGINT
 from typing import Any, TypeVar
 
 import jax
 
 from vae.data.cache import cache_root
+from vae.training.interrupt import exit_code
 
 Config = TypeVar("Config")
 
@@ -32,6 +34,9 @@ def run(main: Callable[[Config], int | None], config: type[Config], presets: Map
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; run the same command to go on.", file=sys.stderr)
+        sys.exit(exit_code(SIGINT))
 
 
 def preset_of(arguments: list[str], presets: Mapping[str, Config]) -> Any:

@@ -22,6 +22,7 @@ from experiments import command_line
 from experiments.evaluate import PROTOCOL, evaluate_run
 from vae import schedules
 from vae.data.view import evaluation_images, training_feed
+from vae.training.digest import tree_sha256
 from vae.training.interrupt import exit_code
 from vae.training.records import Writer
 
@@ -51,20 +52,27 @@ class Config:
     binarisation: Literal["dynamic", "static", "none", "uint8"] = "dynamic"
     """Fresh draws every step, one fixed draw, gray in [0, 1], or the 256 values."""
     network: Literal["mlp", "conv"] = "mlp"
+    """Fully connected or convolutional encoder and decoder."""
     hidden: tuple[int, ...] = (256,)
     """Widths of the fully connected layers."""
     widths: tuple[int, ...] = (32, 64)
     """Channels of the convolutional layers; each halves the image."""
     activation: str = "relu"
+    """relu, tanh, gelu, silu or elu."""
     likelihood: str = "bernoulli"
+    """Of the pixels: bernoulli, or normal for gray and colour."""
     latent_dim: int = 10
+    """Dimensions of the latent code."""
     beta: float = 1.0
     """Weight of the KL; 1 is the evidence lower bound."""
     beta_warm_up: int = 0
     """Steps over which beta rises from 0 in a straight line."""
     steps: int = 8_000
+    """Of training, those before an interruption included; may be raised later where no schedule depends on it."""
     batch_size: int = 128
+    """Images per step."""
     learning_rate: float = 1e-3
+    """Of Adam."""
     schedule: Literal["constant", "cosine", "step"] = "constant"
     """Of the learning rate: constant, cosine to zero at the last step, or a tenth at 60 % and at 85 % of the steps."""
     warm_up: int = 0
@@ -76,6 +84,7 @@ class Config:
     average_decay: float | None = None
     """Decay of a moving average of the parameters; it is what is evaluated then."""
     seed: int = 0
+    """Decides everything random: the same flags give the same run."""
     workdir: Path | None = None
     """Where everything goes; a run that is there is resumed. Default: runs/DATA."""
     init_from: Path | None = None
@@ -83,6 +92,7 @@ class Config:
     checkpoint_every: int | None = None
     """Steps between checkpoints; default: ten in the whole run."""
     log_every: int = 100
+    """Steps between records of the training metrics."""
     chunk: int | None = None
     """Steps per compiled program; never shows in the numbers."""
     samples: int = 100
@@ -90,8 +100,9 @@ class Config:
     wandb: str | None = None
     """Weights & Biases project to log to as well."""
     smoke: bool = False
-    """A few steps, to see that everything works."""
+    """A few steps and importance samples, where no other flag says how many: to see that everything works."""
     progress: bool = True
+    """Draw a progress bar."""
 
 
 MNIST = Config(data="mnist", hidden=(400,), latent_dim=20, steps=445 * 50)
@@ -117,13 +128,15 @@ PRESETS = {
 def main(config: Config) -> int:
     """Train, evaluate, draw; return the exit code."""
     config = smoke(config) if config.smoke else config
+    require_usable(config)
     workdir = config.workdir or Path("runs") / Path(config.data.partition(":")[0]).name
     dataset = vae.data.load(config.data)
     feed = training_feed(dataset, config.binarisation)
     validation, _ = evaluation_images(dataset, "validation", config.binarisation, VALIDATION_LIMIT)
+    parent = None if config.init_from is None else vae.load(config.init_from)
     identity = command_line.as_json(config, without=NOT_IDENTITY) | {
         "data_sha256": dataset.sha256,
-        "init_from": None if config.init_from is None else str(config.init_from),
+        "init_from": None if config.init_from is None else str(config.init_from.resolve()),
     }
     fitted = vae.fit(
         model_of(config),
@@ -142,9 +155,9 @@ def main(config: Config) -> int:
         log_every=config.log_every,
         checkpoint_every=config.checkpoint_every,
         writers=writers_of(config, workdir),
-        initial_params=None if config.init_from is None else vae.load(config.init_from).params,
+        initial_params=None if parent is None else parent.params,
         experiment=identity,
-        provenance={"data_sha256": dataset.sha256, "evaluation_protocol": PROTOCOL, **parent_of(config)},
+        provenance={"data_sha256": dataset.sha256, "evaluation_protocol": PROTOCOL, "parent": origin(config.init_from, parent)},
         progress=config.progress,
     )
     if fitted.signal is not None:
@@ -196,19 +209,39 @@ def writers_of(config: Config, workdir: Path) -> tuple[Writer, ...]:
     return (WeightsAndBiases(config.wandb, workdir.name, command_line.as_json(config)),)
 
 
-def parent_of(config: Config) -> dict:
-    """Where the first parameters came from, for the provenance."""
-    if config.init_from is None:
-        return {}
-    parent = vae.load(config.init_from)
-    return {"parent": {"workdir": str(config.init_from), "step": parent.step, "which": parent.which}}
+def origin(workdir: Path | None, parent: vae.Loaded | None) -> dict | None:
+    """Where the first parameters came from, for the provenance; None for a run that starts afresh."""
+    if parent is None:
+        return None
+    digest = tree_sha256(parent.params)
+    return {"workdir": str(workdir), "step": parent.step, "which": parent.which, "params_sha256": digest}
 
 
 def smoke(config: Config) -> Config:
-    """The same run in a few seconds."""
-    return dataclasses.replace(
-        config, steps=min(config.steps, 40), log_every=10, samples=min(config.samples, 10), batch_size=32
-    )
+    """The same run in a few seconds; what differs from the preset was asked for and stays."""
+    preset = PRESETS.get(config.preset, PRESETS["default"])
+    small = {"steps": 40, "log_every": 10, "samples": 10}
+    return dataclasses.replace(config, **{n: v for n, v in small.items() if getattr(config, n) == getattr(preset, n)})
+
+
+def require_usable(config: Config) -> None:
+    """Refuse, before anything is loaded, what would only be found out late or not in one sentence."""
+    if config.samples < 1:
+        raise ValueError(f"samples is {config.samples}; wanted at least 1 importance sample.")
+    if config.learning_rate <= 0 or config.beta < 0 or config.weight_decay < 0:
+        raise ValueError(
+            f"learning_rate is {config.learning_rate}, beta {config.beta} and weight_decay {config.weight_decay}; "
+            "wanted a positive learning rate and no negative weight."
+        )
+    if config.clip is not None and not config.clip > 0:
+        raise ValueError(f"clip is {config.clip}; wanted a positive norm, or None.")
+    if config.average_decay is not None and not 0 <= config.average_decay < 1:
+        raise ValueError(f"average_decay is {config.average_decay}; wanted a number from 0 to below 1, such as 0.999.")
+    if config.binarisation == "uint8" and config.likelihood in ("bernoulli", "normal"):
+        raise ValueError(
+            f"binarisation uint8 shows the values 0 to 255, which the likelihood {config.likelihood} is not made for; "
+            "choose dynamic, static or none."
+        )
 
 
 if __name__ == "__main__":

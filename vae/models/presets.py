@@ -71,9 +71,12 @@ def convolutional(
 
 
 def output_bias(data: Data, likelihood: str):
-    """Where the decoder's output starts: at the mean image, in the likelihood's own parameters; None where it is not known."""
+    """Where the decoder's output starts: at the mean image, in the likelihood's own parameters; at 0 where it is not known.
+
+    A bias for each pixel in both cases: the shapes of a model rebuilt without the mean are those it was trained with.
+    """
     if data.mean is None:
-        return None
+        return 0.0
     return bernoulli_output_bias(data.mean) if likelihood == "bernoulli" else data.mean
 
 

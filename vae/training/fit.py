@@ -105,6 +105,9 @@ def fit(
     _require_positive(steps=steps, batch_size=batch_size, log_every=log_every, checkpoint_every=checkpoint_every)
     if batch_size > source.size:
         raise ValueError(f"batch_size is {batch_size}, more than the {source.size} training examples; choose a smaller one.")
+    for name, level in (settings or {}).items():
+        if not np.isfinite(level):
+            raise ValueError(f"the setting {name} is {level}; wanted a finite number.")
     for name, schedule in (schedules or {}).items():
         require_within(name, schedule, steps)
     built = resolve(model, source.spec) if isinstance(model, Reference) else model

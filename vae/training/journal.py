@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from vae.training import workdir as files
 from vae.training.checkpoint import Checkpoints
 from vae.training.provenance import git_state, provenance, read_json, write_json
-from vae.training.records import JsonLines, Record, TensorBoard, Writer, read_records, write_all
+from vae.training.records import JsonLines, Record, TensorBoard, Writer, records_until, write_all
 from vae.training.state import TrainState
 from vae.types import PyTree
 
@@ -28,13 +28,15 @@ class Journal:
     directory:   the work directory, None where nothing is kept.
     checkpoints: None where nothing is kept.
     extra:       writers of the user's own.
+    provenance:  what the user knows of where the run comes from.
     records:     all records up to now.
     """
 
     directory: Path | None
     checkpoints: Checkpoints | None
     extra: Sequence[Writer]
-    records: list[Record]
+    provenance: Mapping[str, Any]
+    records: list[Record] = field(default_factory=list)
     writers: tuple[Writer, ...] = ()
 
     def restore(self, start: Callable[[], TrainState], initial_params: PyTree | None) -> tuple[TrainState, Pending]:
@@ -49,8 +51,19 @@ class Journal:
         if state is None:
             state = start()
             state = state if initial_params is None else with_params(state, initial_params)
-        self._open_writers(int(state.step))
+        if self.directory is not None:
+            self.records = records_until(self.directory / files.METRICS, int(state.step))
         return state, pending
+
+    def begin(self, step: int) -> None:
+        """Say that steps are about to be taken from `step` on: note it in the provenance, and open the writers.
+
+        A run that is finished already is not touched by being started again.
+        """
+        if self.directory is None:
+            return
+        record_start(self.directory / files.PROVENANCE, step, self.provenance)
+        self.writers = (JsonLines(self.directory / files.METRICS, step), TensorBoard(self.directory / files.EVENTS, step))
 
     def write(self, record: Record) -> None:
         """Keep a record and give it to every writer."""
@@ -74,13 +87,6 @@ class Journal:
         for writer in (*self.writers, *self.extra):
             writer.close()
 
-    def _open_writers(self, step: int) -> None:
-        if self.directory is None:
-            return
-        path = self.directory / files.METRICS
-        self.writers = (JsonLines(path, step), TensorBoard(self.directory / files.EVENTS, step))
-        self.records = read_records(path)
-
 
 @contextlib.contextmanager
 def open_journal(
@@ -92,21 +98,20 @@ def open_journal(
         if workdir is not None:
             directory = stack.enter_context(files.open_run(workdir, dict(identity)))
             (directory / files.FIGURES).mkdir(exist_ok=True)
-            record_start(directory / files.PROVENANCE, extra_provenance)
             checkpoints = stack.enter_context(Checkpoints(directory / files.CHECKPOINTS))
-        journal = Journal(directory, checkpoints, writers, [])
+        journal = Journal(directory, checkpoints, writers, extra_provenance)
         stack.callback(journal.close)
         yield journal
 
 
-def record_start(path: Path, extra: Mapping[str, Any]) -> None:
-    """Write where a run comes from; for one that is resumed, add when and with which code."""
-    if not path.exists():
+def record_start(path: Path, step: int, extra: Mapping[str, Any]) -> None:
+    """Write where a run comes from; for one that is resumed, add when, at which step and with which code."""
+    if step == 0 or not path.exists():
         facts = {"data_sha256": None, "evaluation_protocol": None} | dict(extra)
         write_json(path, provenance(sys.argv, **facts) | {"resumed": []})
         return
     found = read_json(path)
-    again = {"command": sys.argv, **git_state(), "started_utc": datetime.now(UTC).isoformat(timespec="seconds")}
+    again = {"step": step, "command": sys.argv, **git_state(), "started_utc": datetime.now(UTC).isoformat(timespec="seconds")}
     write_json(path, found | {"resumed": [*found.get("resumed", []), again]})
 
 

@@ -27,9 +27,8 @@ class JsonLines:
     """One JSON object per line. Lines after `step` are dropped first: a resumed run writes them again, equal or not at all."""
 
     def __init__(self, path: Path, step: int):
-        kept = [record for record in read_records(path) if record["step"] <= step]
         temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(_line(record) for record in kept))
+        temporary.write_text("".join(_line(record) for record in records_until(path, step)))
         temporary.replace(path)
         self.file = path.open("a")
 
@@ -89,6 +88,11 @@ def read_records(path: Path) -> list[Record]:
         with contextlib.suppress(json.JSONDecodeError):
             records.append(json.loads(line))
     return records
+
+
+def records_until(path: Path, step: int) -> list[Record]:
+    """The records of a file up to a step, that one included."""
+    return [record for record in read_records(path) if record["step"] <= step]
 
 
 def numbers(record: Record) -> dict[str, float]:

@@ -62,6 +62,7 @@ def train(run: Run, journal: Journal, state: TrainState, pending: Pending) -> tu
     step = int(state.step)
     if step >= run.steps or run.stop(journal.records):
         return state, None
+    journal.begin(step)
     lengths = list(spans(step, run.steps, (run.log_every, run.checkpoint_every), run.chunk))
     run.program.compile(state, step, lengths[0])
     window: list[Metrics] = [{name: np.asarray(values) for name, values in pending.items()}] if pending else []
@@ -76,7 +77,7 @@ def train(run: Run, journal: Journal, state: TrainState, pending: Pending) -> tu
                 record = window_record(step, columns, timed * run.batch_size / (time.perf_counter() - clock))
                 journal.write(record)
                 advance(step, record)
-                require_progress(columns, step)
+                require_progress(columns, step, min(LONGEST_SKIP, run.steps))
                 window, timed, clock = [], 0, time.perf_counter()
             if step % run.checkpoint_every == 0 or step == run.steps:
                 checkpoint(run.evaluation, journal, state, step, on_host(window))
@@ -130,9 +131,9 @@ def window_record(step: int, columns: dict[str, np.ndarray], images_per_second: 
     return record | {"skipped_steps": int((~ran).sum()), "images_per_second": round(images_per_second, 1)}
 
 
-def require_progress(columns: dict[str, np.ndarray], step: int) -> None:
-    """Raise DivergedError where too many steps in a row had no finite gradient."""
-    if (longest := int(columns["skipped"].max())) >= LONGEST_SKIP:
+def require_progress(columns: dict[str, np.ndarray], step: int, most: int) -> None:
+    """Raise DivergedError where `most` steps in a row, or more, had no finite gradient."""
+    if (longest := int(columns["skipped"].max())) >= most:
         raise DivergedError(
             f"the gradient was not finite in {longest} steps in a row up to step {step}; "
             "the parameters are those of the last good step: lower the learning rate, clip the gradient or look at the data."

@@ -30,10 +30,10 @@ def open_run(workdir: str | Path, config: dict[str, Any]) -> Iterator[Path]:
     """
     workdir = Path(workdir)
     config = finite({"format": FORMAT, **config})
-    new = not (workdir / CONFIG).exists()
-    if new:
+    if not (workdir / CONFIG).exists():
         _require_empty(workdir)
     with _locked(workdir):
+        new = not (workdir / CONFIG).exists()
         if not new:
             require_same_run(workdir, read_json(workdir / CONFIG), config)
         try:
