@@ -138,6 +138,25 @@ class Carried(NamedTuple):
     objective: PyTree
 
 
+class Summand(NamedTuple):
+    """One term of a loss, in words, for `vae.describe`.
+
+    text:      the term as a formula, its sign left out ("KL(q(z|x) || p(z))").
+    weight:    name of the setting that multiplies it; "" where nothing does.
+    level:     that weight where the setting is not given.
+    reduction: over what it is summed and averaged.
+    unit:      nats, but for squared or absolute values.
+    sign:      "+" or "-".
+    """
+
+    text: str
+    weight: str = ""
+    level: float = 1.0
+    reduction: str = "mean over the batch"
+    unit: str = "nats per example"
+    sign: str = "+"
+
+
 class Objective(NamedTuple):
     """What is minimised, as pure functions of a batch.
 
@@ -148,11 +167,13 @@ class Objective(NamedTuple):
         terms:  Terms with a leading batch axis, for the log.
         aux:    {"statistics": the model's batched statistics, "metrics": {name: scalar}, ...whatever `update` needs}
     update(state, aux, key) -> state            the objective's carried state (a controller's integral)
+    summands                                    the terms of the loss in words, for `vae.describe`; () says nothing
     """
 
     init: Callable
     loss: Callable
     update: Callable
+    summands: tuple[Summand, ...] = ()
 
 
 class Data(NamedTuple):

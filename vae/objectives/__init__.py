@@ -1,15 +1,35 @@
 """What is minimised: each objective turns a model's traces into numbers, then into a loss.
 
 The batch is the `jax.vmap` in `core.over_batch`, and nowhere else. Every term is in nats per example; the mean over the batch
-is taken once, in the loss.
+is taken once, in the loss. An objective is composed from one choice on each of these axes:
+
+    bound        bound.py, importance.py: `elbo`, or a function of the log weights of several samples
+    rates        core.py, rates.py: what a latent group costs
+    charge       charges.py: how the rates are paid for
+    regularisers regularisers.py: quantities of the whole batch, by `vae.discrepancies`
+    estimator    estimators.py: how the posterior's gradient is taken
 """
 
+from vae.objectives.aggressive import aggressive as aggressive
+from vae.objectives.aggressive import hold_at_zero_gradient as hold_at_zero_gradient
+from vae.objectives.assembly import Monitor as Monitor
+from vae.objectives.assembly import Reduced as Reduced
+from vae.objectives.assembly import Regulariser as Regulariser
+from vae.objectives.assembly import Seen as Seen
+from vae.objectives.assembly import assembled as assembled
 from vae.objectives.bound import elbo as elbo
+from vae.objectives.charges import Charge as Charge
+from vae.objectives.charges import capacity as capacity
+from vae.objectives.charges import controlled as controlled
+from vae.objectives.charges import free_bits as free_bits
+from vae.objectives.charges import free_bits_per_dimension as free_bits_per_dimension
+from vae.objectives.charges import weighted as weighted
 from vae.objectives.core import Rate as Rate
 from vae.objectives.core import analytic as analytic
 from vae.objectives.core import batch_mean as batch_mean
 from vae.objectives.core import log_ratio as log_ratio
 from vae.objectives.core import log_weight as log_weight
+from vae.objectives.core import mean_rates as mean_rates
 from vae.objectives.core import no_rate as no_rate
 from vae.objectives.core import over_batch as over_batch
 from vae.objectives.core import plain as plain
@@ -17,5 +37,25 @@ from vae.objectives.core import terms_of as terms_of
 from vae.objectives.core import total_rate as total_rate
 from vae.objectives.estimators import doubly_reparameterised as doubly_reparameterised
 from vae.objectives.estimators import reparameterised as reparameterised
+from vae.objectives.estimators import score_function as score_function
 from vae.objectives.estimators import sticking_the_landing as sticking_the_landing
+from vae.objectives.importance import combined_importance_weighted as combined_importance_weighted
 from vae.objectives.importance import importance_weighted as importance_weighted
+from vae.objectives.importance import log_mean_weight as log_mean_weight
+from vae.objectives.importance import log_power_mean as log_power_mean
+from vae.objectives.importance import multi_sample as multi_sample
+from vae.objectives.importance import multiply_importance_weighted as multiply_importance_weighted
+from vae.objectives.importance import partially_importance_weighted as partially_importance_weighted
+from vae.objectives.importance import renyi as renyi
+from vae.objectives.rates import absolute as absolute
+from vae.objectives.rates import geometric_jensen_shannon as geometric_jensen_shannon
+from vae.objectives.rates import interpolating_jensen_shannon as interpolating_jensen_shannon
+from vae.objectives.regularisers import adversarial as adversarial
+from vae.objectives.regularisers import extra_rate as extra_rate
+from vae.objectives.regularisers import factorising as factorising
+from vae.objectives.regularisers import maximum_mean_discrepancy as maximum_mean_discrepancy
+from vae.objectives.regularisers import moment_matching as moment_matching
+from vae.objectives.regularisers import perceptual as perceptual
+from vae.objectives.regularisers import total_correlation as total_correlation
+from vae.objectives.watch import collapse as collapse
+from vae.objectives.watch import collapse_warning as collapse_warning

@@ -1,31 +1,53 @@
 """The evidence lower bound and its weighted relatives."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 
-from vae.objectives.core import Rate, analytic, batch_mean, over_batch, plain, terms_of, total_rate
-from vae.types import Batch, Carried, Key, Objective, Params, Settings
+from vae.objectives.assembly import Monitor, Reduced, Regulariser, assembled
+from vae.objectives.charges import Charge, weighted
+from vae.objectives.core import Rate, analytic, batch_mean, mean_rates, require_path, terms_of
+from vae.objectives.watch import collapse
+from vae.types import Objective, Summand
+
+RECONSTRUCTION = Summand("log p(x|z)", "likelihood", 1.0, "sum over the event, mean over the batch", sign="-")
+PENALTY = Summand("penalty of the model", reduction="mean over the batch")
 
 
-def elbo(rates: Rate | Sequence[Rate] = analytic) -> Objective:
-    """The negative evidence lower bound, with the weight `beta` of the rate among the settings (1 where it is not given).
+def elbo(
+    rates: Rate | Sequence[Rate] = analytic,
+    charge: Charge | None = None,
+    regularisers: Sequence[Regulariser] = (),
+    monitors: Sequence[Monitor] = (collapse,),
+) -> Objective:
+    """The negative evidence lower bound, and every loss that charges for the latents otherwise.
 
-        loss = mean over the batch of [ - log p(x | z) + beta * sum_groups rate_g + penalty ],   z ~ q(z | x)
+        loss = mean over the batch of [ - log p(x | z) + penalty ] + charge(mean rates) + sum_r weight_r * regulariser_r,
 
-    (Kingma & Welling 2014, eq. 3; beta: Higgins et al. 2017, eq. 4.) The likelihood is summed over pixels and the rate over
-    latent dimensions, both in nats, so beta = 1 is the bound.
+        z ~ q(z | x) by a path that a gradient can follow
+
+    With the default charge, beta * sum_groups rate_g, and beta = 1 it is the negative ELBO (Kingma & Welling 2014, eq. 3). The
+    likelihood is summed over pixels and the rate over latent dimensions, both in nats.
+
+    rates:        what a group costs: `analytic`, `log_ratio`, a Jensen-Shannon divergence; one function or one per group.
+    charge:       how the rates are paid for: `weighted` (default), `capacity`, `free_bits`, `controlled`.
+    regularisers: quantities of the whole batch: MMD, total correlation, moments; each weighed by the setting of its name.
+    monitors:     what is reported beside them.
+
+    Settings, all optional: "beta" weighs the rates, "likelihood" the log-likelihood.
+    Raises TypeError for a posterior whose draws pass no gradient back.
     """
+    paid = weighted() if charge is None else charge
 
-    def loss(params: Params, carried: Carried, key: Key, batch: Batch, settings: Settings, model: Any):
-        def example(key, x, context):
-            draw_key, rate_key = jax.random.split(key)
-            trace = model.infer(params, carried.model, x, context, settings)(draw_key)
-            return terms_of(trace, x, rates, rate_key), trace.statistics
+    def score(params, state, key, x, context, settings, model):
+        draw_key, rate_key = jax.random.split(key)
+        trace = model.infer(params, state, x, context, settings)(draw_key)
+        require_path(trace.latents)
+        return (), terms_of(trace, x, rates, rate_key), trace.statistics, trace
 
-        terms, statistics = over_batch(example, key, batch)
-        per_example = -terms.log_likelihood + settings.get("beta", 1.0) * total_rate(terms) + terms.penalty
-        return batch_mean(per_example, batch.weight), (terms, {"statistics": statistics})
+    def reduce(numbers, terms, weight, settings, state):
+        nats, state, metrics = paid.apply(mean_rates(terms.rates, weight), settings, state)
+        per_example = terms.penalty - settings.get("likelihood", 1.0) * terms.log_likelihood
+        return Reduced(batch_mean(per_example, weight) + nats, state, metrics)
 
-    return plain(loss)
+    return assembled(score, reduce, (RECONSTRUCTION, *paid.summands, PENALTY), regularisers, monitors, paid.start)

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vae.distributions import StraightThroughCategorical
 from vae.divergences import kl_per_factor
-from vae.types import Batch, Key, Latent, Objective, PyTree, Terms, Trace
+from vae.types import Batch, Key, Latent, Objective, PyTree, Summand, Terms, Trace
 
 Rate = Callable[[Latent, Key], Array]
 """How a group is charged: (latent, key) -> nats, unsummed where it factorises."""
@@ -71,9 +72,28 @@ def terms_of(trace: Trace, x: PyTree, rates: Rate | Sequence[Rate], key: Key) ->
 def log_weight(trace: Trace, x: PyTree) -> Float[Array, ""]:
     """log p(x | z) + sum_groups [ log p(z) - log q(z) ] at the sampled z, in nats.
 
-    Raises TypeError for a posterior without a density.
+    Raises TypeError for a posterior without a density, and for a model without latent groups, whose decoder's input has none.
     """
+    if not trace.latents:
+        raise TypeError(
+            "the model has no latent group with a density, so there is nothing to weigh samples by; "
+            "use a model with a posterior, or the objective elbo, which needs no density."
+        )
     return trace.likelihood.log_prob(x) - sum(log_ratio(latent) for latent in trace.latents)
+
+
+def require_path(latents: Sequence[Latent]) -> None:
+    """Refuse families whose draw passes no gradient back: a loss that follows the sample would leave out part of its gradient.
+
+    A family says so by a class attribute `reparameterised`; without one, values in the real numbers have a path.
+    """
+    for posterior in (latent.posterior for latent in latents):
+        straight_through = isinstance(posterior, StraightThroughCategorical)
+        if not getattr(posterior, "reparameterised", posterior.data_space == "real" or straight_through):
+            raise TypeError(
+                f"the draws of the posterior {type(posterior).__name__} pass no gradient back to its parameters; use "
+                "importance_weighted(samples, score_function), or a relaxed or straight-through family."
+            )
 
 
 def total_rate(terms: Terms) -> Float[Array, "batch"]:
@@ -81,6 +101,17 @@ def total_rate(terms: Terms) -> Float[Array, "batch"]:
     return sum((r.reshape(r.shape[0], -1).sum(axis=1) for r in terms.rates), jnp.zeros(terms.log_likelihood.shape))
 
 
-def plain(loss: Callable) -> Objective:
+def mean_rates(rates: tuple[Array, ...], weight: Float[Array, "batch"]) -> tuple[Array, ...]:
+    """The weighted mean of each group's rates over the batch, entry by entry."""
+    share = weight / jnp.sum(weight)
+    return tuple(jnp.tensordot(share, jnp.where(expand(weight, rate) > 0, rate, 0.0), axes=1) for rate in rates)
+
+
+def expand(weight: Float[Array, "batch"], like: Array) -> Array:
+    """(batch,) with axes of size 1 appended, so that it broadcasts against `like`."""
+    return weight.reshape(weight.shape + (1,) * (like.ndim - 1))
+
+
+def plain(loss: Callable, summands: tuple[Summand, ...] = ()) -> Objective:
     """An objective with neither parameters nor carried state of its own."""
-    return Objective(init=lambda key: ({}, ()), loss=loss, update=lambda state, aux, key: state)
+    return Objective(init=lambda key: ({}, ()), loss=loss, update=lambda state, aux, key: state, summands=summands)

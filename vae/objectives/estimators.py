@@ -1,9 +1,9 @@
-"""Gradient estimators of importance-weighted bounds.
+"""Gradient estimators of bounds made of several samples.
 
-An estimator maps (draw, frozen_draw, keys) to `Scored` samples with a leading axis, one per key. All of them give the same log
-weights; how a gradient flows through these is what differs. `draw` scores with the posterior's parameters, `frozen_draw` with
-those parameters stopped: only the parameters, since a deeper group's density still depends on the sampled value of its
-ancestor (stopping whole distributions biases the gradient).
+An estimator maps (bound, draw, frozen_draw, keys) to the bound's value and its `Scored` samples with a leading axis, one per
+key; `bound` maps their log weights to a number. All of them give the same value; how a gradient flows through it is what
+differs. `draw` scores with the posterior's parameters, `frozen_draw` with those parameters stopped: only the parameters, since
+a deeper group's density still depends on the sampled value of its ancestor (stopping whole distributions biases the gradient).
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.objectives.core import log_ratio, log_weight, terms_of
+from vae.objectives.core import log_ratio, log_weight, require_path, terms_of
 from vae.types import Key, Params, PyTree, Terms
 
 
@@ -21,19 +21,22 @@ class Scored(NamedTuple):
     """One sample of the latent variables and its numbers.
 
     log_weight: log p(x, z) / q(z | x), in nats.
+    log_q:      log q(z | x), summed over the groups, in nats.
     values:     the sampled groups.
     terms:      the terms of the ELBO at this sample.
     statistics: the model's statistics.
     """
 
     log_weight: Float[Array, "*samples"]
+    log_q: Float[Array, "*samples"]
     values: tuple
     terms: Terms
     statistics: PyTree
 
 
 Draw = Callable[..., Scored]
-Estimator = Callable[[Draw, Draw, Array], Scored]
+Bound = Callable[[Float[Array, "samples"]], Float[Array, ""]]
+Estimator = Callable[[Bound, Draw, Draw, Array], tuple[Float[Array, ""], Scored]]
 
 
 def frozen_posterior(params: Params) -> Params:
@@ -42,41 +45,95 @@ def frozen_posterior(params: Params) -> Params:
 
 
 def scored(draw: Callable, x: PyTree) -> Draw:
-    """A model's draw, reduced to numbers at once: what holds parameters must not be copied per sample."""
+    """A model's draw, reduced to numbers at once: what holds parameters must not be copied per sample.
 
-    def score(key: Key, values: tuple = ()) -> Scored:
+    Its draws raise TypeError for a family whose samples pass no gradient back, unless told that no `path` is needed.
+    """
+
+    def score(key: Key, values: tuple = (), *, path: bool = True) -> Scored:
         trace = draw(key, values)
-        sampled = tuple(latent.value for latent in trace.latents)
-        return Scored(log_weight(trace, x), sampled, terms_of(trace, x, log_ratio, key), trace.statistics)
+        if path and not values:
+            require_path(trace.latents)
+        return Scored(
+            log_weight=log_weight(trace, x),
+            log_q=sum((latent.log_q for latent in trace.latents), jnp.zeros(())),
+            values=tuple(latent.value for latent in trace.latents),
+            terms=terms_of(trace, x, log_ratio, key),
+            statistics=trace.statistics,
+        )
 
     return score
 
 
-def reparameterised(draw: Draw, frozen_draw: Draw, keys: Array) -> Scored:
+def reparameterised(bound: Bound, draw: Draw, frozen_draw: Draw, keys: Array) -> tuple[Float[Array, ""], Scored]:
     """The total derivative, through the sample and through the density. (Burda et al. 2016, eq. 13.)"""
-    return jax.vmap(draw)(keys)
+    drawn = jax.vmap(draw)(keys)
+    return bound(drawn.log_weight), drawn
 
 
-def sticking_the_landing(draw: Draw, frozen_draw: Draw, keys: Array) -> Scored:
+def sticking_the_landing(bound: Bound, draw: Draw, frozen_draw: Draw, keys: Array) -> tuple[Float[Array, ""], Scored]:
     """The path through the sample alone; the score of the posterior, which has mean zero for one sample, is left out.
 
     Its variance vanishes where the posterior is exact. With more than one sample what is left out no longer has mean zero;
     `doubly_reparameterised` is unbiased. (Roeder et al. 2017, eq. 7.)
     """
-    return jax.vmap(frozen_draw)(keys, jax.vmap(draw)(keys).values)
+    drawn = jax.vmap(frozen_draw)(keys, jax.vmap(draw)(keys).values)
+    return bound(drawn.log_weight), drawn
 
 
-def doubly_reparameterised(draw: Draw, frozen_draw: Draw, keys: Array) -> Scored:
-    """Each sample's path weighted by its normalised weight once more, so that the posterior's gradient is
+def doubly_reparameterised(bound: Bound, draw: Draw, frozen_draw: Draw, keys: Array) -> tuple[Float[Array, ""], Scored]:
+    """The score of the posterior, reparameterised once more. With c_k = d bound / d log w_k the posterior's gradient is
 
-        sum_k w_k^2 (d log w_k / d z_k) (d z_k / d phi),    w = softmax(log weights)
+        sum_k [ c_k - d c_k / d log w_k ] (d log w_k / d z_k) (d z_k / d phi)
 
-    which is unbiased, with a signal-to-noise ratio that does not fall with the number of samples. The generative parameters
-    get the usual gradient. (Tucker et al. 2019, eq. 8.)
+    which is unbiased for every bound; for IWAE c_k = softmax(log w)_k and the bracket is c_k^2 (Tucker et al. 2019, eq. 8), so
+    that the signal-to-noise ratio does not fall with the number of samples. The generative parameters get the usual gradient.
+    The second derivatives take K^2 numbers per example.
     """
     first = jax.vmap(draw)(keys)
-    weights = jax.lax.stop_gradient(jax.nn.softmax(first.log_weight))
-    return jax.vmap(frozen_draw)(keys, jax.vmap(scale_gradient)(first.values, weights))
+    factors = path_factors(bound, jax.lax.stop_gradient(first.log_weight))
+    drawn = jax.vmap(frozen_draw)(keys, jax.vmap(scale_gradient)(first.values, factors))
+    return bound(drawn.log_weight), drawn
+
+
+def path_factors(bound: Bound, log_weights: Float[Array, "samples"]) -> Float[Array, "samples"]:
+    """1 - (d c_k / d log w_k) / c_k: by what the path through sample k is to be multiplied, c_k = d bound / d log w_k.
+
+    Zero where c_k is: what carries no weight has no gradient to scale.
+    """
+    slopes = jax.grad(bound)(log_weights)
+    bends = jnp.diagonal(jax.jacfwd(jax.grad(bound))(log_weights))
+    carried = slopes != 0
+    return jnp.where(carried, 1.0 - bends / jnp.where(carried, slopes, 1.0), 0.0)
+
+
+def score_function(bound: Bound, draw: Draw, frozen_draw: Draw, keys: Array) -> tuple[Float[Array, ""], Scored]:
+    """No path through the sample: the score times a learning signal of each sample's own (VIMCO), for discrete latents too.
+
+        sum_k [ bound - bound_(-k) ] d log q(z_k) / d phi  +  d bound / d phi at the samples held fixed
+
+    bound_(-k) is the bound with log w_k replaced by the mean of the others, which does not depend on z_k: the gradient stays
+    unbiased and loses most of its variance. (Mnih & Rezende 2016.)
+
+    Raises ValueError for a single sample, which leaves no other to take the baseline from.
+    """
+    samples = keys.shape[0]
+    if samples < 2:
+        raise ValueError("score_function got 1 sample; wanted at least 2, since the baseline of each is made of the others.")
+    values = jax.lax.stop_gradient(jax.vmap(lambda key: draw(key, path=False))(keys).values)
+    drawn = jax.vmap(draw)(keys, values)
+    value = bound(drawn.log_weight)
+    signal = jax.lax.stop_gradient(value - leave_one_out(bound, drawn.log_weight))
+    score = drawn.log_q - jax.lax.stop_gradient(drawn.log_q)
+    return value + jnp.sum(signal * score), drawn
+
+
+def leave_one_out(bound: Bound, log_weights: Float[Array, "samples"]) -> Float[Array, "samples"]:
+    """The bound with each log weight in turn replaced by the mean of the others."""
+    samples = log_weights.shape[0]
+    own, rows = jnp.eye(samples, dtype=bool), jnp.broadcast_to(log_weights, (samples, samples))
+    others = jnp.sum(jnp.where(own, 0.0, rows), axis=1) / (samples - 1)
+    return jax.vmap(bound)(jnp.where(own, others[:, None], rows))
 
 
 @jax.custom_vjp

@@ -1,0 +1,138 @@
+"""What the loss pays for the rates: a function of their batch means.
+
+    Charge.apply(means, settings, state) -> nats, state, metrics
+
+`means` holds, per group, the mean over the batch of its rates, unsummed where they factorise. Every charge multiplies by the
+setting `beta` (1 where it is not given), so that annealing works with all of them.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vae.distributions.base import require
+from vae.types import PyTree, Settings, Summand
+
+Means = tuple[Array, ...]
+SUMMED = "sum over groups and dimensions, mean over the batch"
+
+
+class Charge(NamedTuple):
+    """How rates are paid for.
+
+    apply:    (means, settings, state) -> nats, state, metrics
+    summands: the terms in words.
+    start:    the carried state before the first step.
+    """
+
+    apply: Callable[[Means, Settings, PyTree], tuple[Float[Array, ""], PyTree, dict[str, Array]]]
+    summands: tuple[Summand, ...]
+    start: PyTree = ()
+
+
+def total(means: Means) -> Float[Array, ""]:
+    """The sum over groups and dimensions."""
+    return sum((jnp.sum(mean) for mean in means), jnp.zeros(()))
+
+
+def weighted() -> Charge:
+    """beta * rate. (Higgins et al. 2017, eq. 4.)"""
+
+    def apply(means, settings, state):
+        return settings.get("beta", 1.0) * total(means), state, {}
+
+    return Charge(apply, (Summand("rate", "beta", 1.0, SUMMED),))
+
+
+def capacity(gamma: float = 1000.0, nats: float = 25.0) -> Charge:
+    """beta * gamma * | mean rate - C |: the rate is pulled towards C from both sides. (Burgess et al. 2018, section 5.)
+
+    gamma: setting "gamma", how hard.
+    nats:  setting "capacity", C in nats; a schedule raises it.
+    The absolute value is taken of the batch mean, so that single examples may differ in their rate.
+    """
+
+    def apply(means, settings, state):
+        distance = jnp.abs(total(means) - settings.get("capacity", nats))
+        return settings.get("beta", 1.0) * settings.get("gamma", gamma) * distance, state, {}
+
+    text = f"beta |rate - capacity|, capacity = {nats:g} nats unless a setting"
+    return Charge(apply, (Summand(text, "gamma", gamma, "sum over groups and dimensions, mean over the batch, then |.|"),))
+
+
+def free_bits(nats: float) -> Charge:
+    """beta * sum_groups max(lambda, mean rate of the group): the first lambda nats of every group are free.
+
+    nats: setting "free_nats", lambda in nats per group.
+    The maximum is of the minibatch mean, not of each example. (Kingma et al. 2016, appendix C.8.)
+    """
+    return _free(nats, lambda means: jnp.stack([jnp.sum(mean) for mean in means]), "groups")
+
+
+def free_bits_per_dimension(nats: float) -> Charge:
+    """beta * sum_dimensions max(lambda, mean rate of the dimension): the same, for every single dimension of every group.
+
+    Raises TypeError where a group's rate does not factorise (a log ratio, a full covariance): use `free_bits` there.
+    """
+
+    def parts(means):
+        if any(mean.ndim == 0 for mean in means):
+            raise TypeError(
+                "free bits per dimension got a group whose rate is one number, wanted one that factorises; "
+                "use free_bits, which is per group, or the rate `analytic` with independent components."
+            )
+        return jnp.concatenate([mean.reshape(-1) for mean in means])
+
+    return _free(nats, parts, "dimensions")
+
+
+def _free(nats: float, parts: Callable[[Means], Array], what: str) -> Charge:
+    require(nats >= 0, f"free bits got {nats} nats; wanted none or more.")
+
+    def apply(means, settings, state):
+        if not means:
+            return jnp.zeros(()), state, {}
+        return settings.get("beta", 1.0) * jnp.sum(jnp.maximum(parts(means), settings.get("free_nats", nats))), state, {}
+
+    text = f"max(free_nats, rate), free_nats = {nats:g} unless a setting"
+    return Charge(apply, (Summand(text, "beta", 1.0, f"mean over the batch, max, sum over {what}"),))
+
+
+def controlled(
+    nats: float, proportional: float = 0.01, integral: float = 1e-4, smallest: float = 0.0, largest: float = 1.0
+) -> Charge:
+    """beta_t * rate with beta_t set by a PI controller so that the rate comes to a target C:
+
+        e_t = C - rate_t,   I_t = I_(t-1) - K_i e_t,   beta_t = clip(K_p / (1 + exp(e_t)) + I_t + smallest)
+
+    The integral stands still while beta is at an end that the error pushes it beyond. The rate is the present minibatch's; no
+    gradient passes through beta_t, which is the metric "controlled_beta". (Shao et al. 2020, algorithm 1.)
+
+    nats:              setting "target_rate", C in nats.
+    proportional:      K_p.
+    integral:          K_i, per step.
+    smallest, largest: the range of beta_t; `largest` above 1 for disentangling.
+    """
+    require(
+        0 <= smallest < largest, f"controlled got the range [{smallest}, {largest}] of beta; wanted 0 <= smallest < largest."
+    )
+
+    def apply(means, settings, state):
+        rate = total(means)
+        error = settings.get("target_rate", nats) - jax.lax.stop_gradient(rate)
+        response = proportional * jax.nn.sigmoid(-error) + smallest
+        summed = state["integral"] - integral * error
+        moved = response + summed
+        beyond = ((moved > largest) & (error < 0)) | ((moved < smallest) & (error > 0))
+        kept = jnp.where(beyond, state["integral"], summed)
+        beta = jnp.clip(response + kept, smallest, largest)
+        weight = settings.get("beta", 1.0) * beta
+        return weight * rate, {"integral": kept}, {"controlled_beta": beta}
+
+    text = (
+        f"beta_t rate, beta_t in [{smallest:g}, {largest:g}] set by the error from target_rate = {nats:g} nats unless a setting"
+    )
+    return Charge(apply, (Summand(text, "beta", 1.0, SUMMED),), {"integral": jnp.zeros(())})
