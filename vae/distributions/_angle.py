@@ -92,13 +92,13 @@ def angle_velocity(family: AngularFamily, dim: int, concentration: Array, angle:
     toward_pole = excess > 0
     sign = jnp.where(toward_pole, -1.0, 1.0).astype(angle.dtype)
     span = sign * _tail_length(family, dim, concentration, angle, toward_pole)
-    total = jnp.zeros_like(angle)
-    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-        step = span * float(node * (2.0 - node))
-        change = family.difference(angle, step)
-        log_ratio = concentration * change + (dim - 2) * _log_sine_ratio(angle, step)
-        total += float(2.0 * weight * (1.0 - node)) * (excess + change) * jnp.exp(log_ratio)
-    return span * total
+    column = (-1, *(1,) * angle.ndim)
+    nodes = jnp.asarray(_NODES * (2.0 - _NODES), angle.dtype).reshape(column)
+    weights = jnp.asarray(2.0 * _WEIGHTS * (1.0 - _NODES), angle.dtype).reshape(column)
+    step = nodes * span[None]
+    change = family.difference(angle[None], step)
+    log_ratio = concentration[None] * change + (dim - 2) * _log_sine_ratio(angle[None], step)
+    return span * jnp.sum(weights * (excess[None] + change) * jnp.exp(log_ratio), axis=0)
 
 
 def _tail_length(family, dim, concentration, angle, toward_pole):
@@ -118,7 +118,7 @@ def _log_sine_ratio(angle, step):
 
 
 def draw_by_rejection(key: Array, dim: int, scale: Array, log_acceptance: Callable[[Array], Array]) -> Array:
-    """Draw theta by rejection with a fixed number of proposals; one draw for each entry of `scale`.
+    """Draw theta by rejection with a fixed number of proposals; one draw for each entry of `scale`, shape (1, *any).
 
     A proposal is (1 - cos theta)/2 = t = c u / (1 - u + c u), u ~ Beta((m-1)/2, (m-1)/2), c the scale: the envelope of Wood
     (1994). Its symmetric beta is exact and needs no loop (Ulrich 1984; Devroye 1986, chapter IX): with V1, V2 uniform
@@ -127,9 +127,9 @@ def draw_by_rejection(key: Array, dim: int, scale: Array, log_acceptance: Callab
     log_acceptance: of t - c / (1 + c), the distance from where the proposal is always accepted.
     Should no proposal be accepted (probability below 5e-10), the first is returned.
     """
-    shape, dtype = jnp.shape(scale), scale.dtype
+    dtype = scale.dtype
     key_radius, key_turn, key_accept = jax.random.split(key, 3)
-    numbers = (PROPOSALS, *shape)
+    numbers = (PROPOSALS, *scale.shape[1:])
     turn = jax.random.uniform(key_turn, numbers, dtype)
     radius, defect = _disc_radius(key_radius, dim, numbers, dtype)
     sine_squared = scale * (defect + radius * jnp.square(_quarter_sine(1.0 - turn)))

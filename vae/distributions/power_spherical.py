@@ -13,9 +13,9 @@ from vae.special import power_spherical_information, power_spherical_mean_log
 
 
 def _statistic(sine_squared, cosine_squared):
-    """ln((1 + cos theta) / 2) = ln cos^2(theta/2), from the square that is accurate; floored where the density vanishes."""
+    """ln((1 + cos theta) / 2) = ln cos^2(theta/2), from the square that is accurate; at least ln 1e-30."""
     near = jnp.log1p(-jnp.minimum(sine_squared, 0.5))
-    far = jnp.log(jnp.maximum(cosine_squared, jnp.finfo(cosine_squared.dtype).tiny))
+    far = jnp.log(jnp.maximum(cosine_squared, 1e-30))
     return jnp.where(sine_squared < 0.5, near, far)
 
 
@@ -35,6 +35,7 @@ def _bend(angle):
 
 def _draw(key, dim, concentration):
     """(1 - cos theta)/2 ~ Beta(b, b + kappa) by rejection."""
+    concentration = concentration[None]  # an axis for the proposals
     acceptance = functools.partial(log_acceptance, dim, concentration)
     return draw_by_rejection(key, dim, proposal_scale(dim, concentration), acceptance)
 
@@ -73,10 +74,10 @@ class PowerSpherical:
     direction:     unit vector, shape (m,), m >= 2 the ambient dimension.
     concentration: kappa >= 0, scalar; 0 is the uniform distribution.
 
-    Close to von Mises-Fisher, without Bessel functions, and 0 at the antipode of the direction, where the logarithm is
-    replaced by that of the smallest normal float. Draws carry exact pathwise gradients: in the direction through a rotation,
-    in kappa by implicit differentiation of the distribution function of the angle. Raises ValueError for a direction that is
-    not a unit vector or a concentration below 0. (De Cao & Aziz 2020.)
+    Close to von Mises-Fisher, without Bessel functions, and 0 at the antipode of the direction: (1 + <direction, z>)/2 counts
+    as at least 1e-30 there, so that the logarithm and its gradient stay finite. Draws carry exact pathwise gradients: in the
+    direction through a rotation, in kappa by implicit differentiation of the distribution function of the angle. Raises
+    ValueError for a direction that is not a unit vector or a concentration below 0. (De Cao & Aziz 2020.)
     """
 
     direction: Float[Array, "dim"]

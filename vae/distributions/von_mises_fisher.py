@@ -35,9 +35,9 @@ def _draw(key, dim, concentration):
     """For m = 3, cos(theta) has an exponential density and is inverted; otherwise rejection as in Wood (1994)."""
     if dim == 3:
         return _draw_by_inversion(key, concentration)
-    return draw_by_rejection(
-        key, dim, proposal_scale(dim, concentration), functools.partial(log_acceptance, dim, concentration)
-    )
+    concentration = concentration[None]  # an axis for the proposals
+    acceptance = functools.partial(log_acceptance, dim, concentration)
+    return draw_by_rejection(key, dim, proposal_scale(dim, concentration), acceptance)
 
 
 def _draw_by_inversion(key, concentration):
@@ -50,7 +50,7 @@ def _draw_by_inversion(key, concentration):
 
 
 def proposal_scale(dim, concentration):
-    """b of Wood (1994), the scale of the proposals that are accepted most often: 1 / (2r + sqrt(4r^2 + 1)), r = kappa / (m - 1)."""
+    """b of Wood (1994), which accepts most often: 1 / (2r + sqrt(4r^2 + 1)) with r = kappa / (m - 1)."""
     rate = concentration / (dim - 1)
     return 1.0 / (2.0 * rate + jnp.sqrt(4.0 * jnp.square(rate) + 1.0))
 

@@ -1,0 +1,144 @@
+"""The special functions against 50-digit mpmath, in float32, over the dimensions and concentrations that the library claims."""
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+
+from vae import special
+
+DIMS = (2, 3, 5, 10, 20, 64, 1000, 2048)
+CONCENTRATIONS = jnp.float32(10.0 ** np.arange(-4, 5.5, 0.5))
+EXTREMES = jnp.float32([0.0, 1e-6, 1e-5, 1e6])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _fifty_digits():
+    with mpmath.workdps(50):
+        yield
+
+
+def exact_log_hypergeometric(dim, concentration):
+    """ln 0F1(; m/2; kappa^2/4) and its derivative A, from Bessel functions."""
+    order = mpmath.mpf(dim) / 2 - 1
+    bessel, next_bessel = mpmath.besseli(order, concentration), mpmath.besseli(order + 1, concentration)
+    value = mpmath.log(bessel) + mpmath.loggamma(order + 1) - order * mpmath.log(concentration / 2)
+    return value, next_bessel / bessel
+
+
+def exact_von_mises_fisher(dim, concentration):
+    """A, 1 - A, Var(w), K and dK/dkappa."""
+    value, length = exact_log_hypergeometric(dim, concentration)
+    variance = 1 - length**2 - (dim - 1) * length / concentration
+    return length, 1 - length, variance, concentration * length - value, concentration * variance
+
+
+def exact_power_spherical(dim, concentration):
+    """K, dK/dkappa and P."""
+    b, k = mpmath.mpf(dim - 1) / 2, concentration
+    constant = mpmath.loggamma(b + k) - mpmath.loggamma(b) - mpmath.loggamma(2 * b + k) + mpmath.loggamma(2 * b)
+    mean_log = mpmath.digamma(2 * b + k) - mpmath.digamma(b + k)
+    slope = k * (mpmath.psi(1, b + k) - mpmath.psi(1, 2 * b + k))
+    return -k * mean_log - constant, slope, mean_log
+
+
+def table(exact, dim, concentrations=CONCENTRATIONS):
+    return np.array([[float(x) for x in exact(dim, mpmath.mpf(float(k)))] for k in concentrations]).T
+
+
+def value_and_slope(function, dim):
+    return jax.jit(jax.vmap(jax.value_and_grad(lambda concentration: function(dim, concentration))))
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_von_mises_fisher_family(dim):
+    length, shortfall, variance, information, slope = table(exact_von_mises_fisher, dim)
+    got_information, got_slope = value_and_slope(special.von_mises_fisher_information, dim)(CONCENTRATIONS)
+    got_length, got_variance = value_and_slope(special.mean_resultant_length, dim)(CONCENTRATIONS)
+    np.testing.assert_allclose(got_information, information, rtol=4e-6)
+    np.testing.assert_allclose(got_slope, slope, rtol=1e-5)
+    np.testing.assert_allclose(got_length, length, rtol=1e-6)
+    np.testing.assert_allclose(got_variance, variance, rtol=1e-5)
+    got_shortfall, fall = value_and_slope(special.mean_resultant_shortfall, dim)(CONCENTRATIONS)
+    np.testing.assert_allclose(got_shortfall, shortfall, rtol=2e-6)
+    np.testing.assert_allclose(fall, -variance, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("dim", "concentration", "value"),
+    [(3, 5.0, 1.3030845139), (10, 1e-3, 4.99999994e-8), (200, 1.0, 0.0024999072), (1000, 1000.0, 240.6798903850)],
+)
+def test_published_informations(dim, concentration, value):
+    assert special.von_mises_fisher_information(dim, jnp.asarray(concentration)) == pytest.approx(value, rel=2e-6)
+
+
+@pytest.mark.parametrize("dim", DIMS)
+def test_power_spherical_family(dim):
+    information, slope, mean_log = table(exact_power_spherical, dim)
+    got_information, got_slope = value_and_slope(special.power_spherical_information, dim)(CONCENTRATIONS)
+    np.testing.assert_allclose(got_information, information, rtol=5e-6)
+    np.testing.assert_allclose(got_slope, slope, rtol=1e-5)
+    got_mean_log, _ = value_and_slope(special.power_spherical_mean_log, dim)(CONCENTRATIONS)
+    np.testing.assert_allclose(got_mean_log, mean_log, rtol=1e-6)
+
+
+def test_published_power_spherical_information():
+    assert special.power_spherical_information(6, jnp.asarray(10.0)) == pytest.approx(1.6719926071, rel=1e-6)
+
+
+@pytest.mark.parametrize("function", [special.von_mises_fisher_information, special.power_spherical_information])
+@pytest.mark.parametrize("dim", [2, 3, 64, 2048])
+def test_information_at_the_extremes(function, dim):
+    exact = exact_von_mises_fisher if function is special.von_mises_fisher_information else exact_power_spherical
+    value, slope = value_and_slope(function, dim)(EXTREMES)
+    columns = table(exact, dim, EXTREMES[1:])
+    want_value, want_slope = columns[[3, 4] if len(columns) == 5 else [0, 1]]
+    np.testing.assert_allclose(value, [0.0, *want_value], rtol=1e-5)
+    np.testing.assert_allclose(slope, [0.0, *want_slope], rtol=2e-5)
+
+
+@pytest.mark.parametrize("dim", [2, 3, 10, 64, 2048])
+def test_bregman_divergence_and_its_gradient(dim):
+    """All pairs of a grid, pairs at the factor 4 where the method changes, and pairs that differ in the fourth digit."""
+    coarse = np.asarray(CONCENTRATIONS)[::2]
+    first, second = (g.ravel() for g in np.meshgrid(coarse, coarse))
+    first = np.concatenate([first, coarse, coarse, coarse])
+    second = np.concatenate([second, np.float32(3.999) * coarse, np.float32(4.001) * coarse, np.float32(1.0003) * coarse])
+    exact = {float(k): exact_log_hypergeometric(dim, mpmath.mpf(float(k))) for k in {*first.tolist(), *second.tolist()}}
+
+    def expected(a, b):
+        (value_a, length_a), (value_b, length_b) = exact[a], exact[b]
+        gap = mpmath.mpf(b) - mpmath.mpf(a)
+        variance = 1 - length_a**2 - (dim - 1) * length_a / mpmath.mpf(a)
+        return [float(x) for x in (value_b - value_a - gap * length_a, -gap * variance, length_b - length_a)]
+
+    value, d_first, d_second = np.array([expected(a, b) for a, b in zip(first.tolist(), second.tolist(), strict=True)]).T
+    function = jax.jit(jax.vmap(jax.value_and_grad(lambda a, b: special.von_mises_fisher_bregman(dim, a, b), argnums=(0, 1))))
+    got, (got_first, got_second) = function(first, second)
+    np.testing.assert_allclose(got, value, rtol=1e-5)
+    np.testing.assert_allclose(got_first, d_first, rtol=2e-5)
+    np.testing.assert_allclose(got_second, d_second, rtol=2e-5)
+
+
+def test_bregman_divergence_from_and_to_the_uniform_distribution():
+    zero, some = jnp.float32(0.0), jnp.float32(7.0)
+    assert special.von_mises_fisher_bregman(5, zero, zero) == 0.0
+    assert special.von_mises_fisher_bregman(5, some, zero) == pytest.approx(
+        float(special.von_mises_fisher_information(5, some)), rel=1e-6
+    )
+    exact, _ = exact_log_hypergeometric(5, mpmath.mpf(7))
+    assert special.von_mises_fisher_bregman(5, zero, some) == pytest.approx(float(exact), rel=1e-6)
+
+
+def test_second_derivative_of_the_information():
+    """Var + kappa dVar/dkappa, by differentiating the recurrence, against mpmath's numerical derivative."""
+    second = jax.grad(jax.grad(lambda k: special.von_mises_fisher_information(7, k)))
+    for concentration in (0.01, 3.0, 100.0):
+        exact = mpmath.diff(lambda k: exact_von_mises_fisher(7, k)[4], mpmath.mpf(concentration))
+        assert second(jnp.float32(concentration)) == pytest.approx(float(exact), rel=1e-3)
+
+
+def test_quadrature_is_exact_for_polynomials():
+    nodes, weights = special.gauss_legendre(5)
+    assert np.sum(weights * nodes**9) == pytest.approx(0.1, rel=1e-14)
