@@ -1,24 +1,117 @@
-"""Encoder output -> distribution over the latent variables; the only place that choice is made."""
+"""Encoder output -> distribution over the latent variables; the only place where that choice is made.
 
+Each function takes the number of latent dimensions and returns a `Family(outputs, build)`, as `vae.likelihoods` does for data.
+Scales leave the network as logarithms, bounded smoothly; concentrations as softplus(x) + 1, which keeps a new network's
+posterior away from the prior.
+"""
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions import Deterministic, Normal
+from vae.distributions import (
+    Deterministic,
+    Laplace,
+    LowRankNormal,
+    MultivariateNormal,
+    Normal,
+    PowerSpherical,
+    SpikeAndSlab,
+    StraightThroughCategorical,
+    VonMisesFisher,
+)
 from vae.likelihoods import smooth_bound
 from vae.types import Family
 
-LOG_STD_LIMIT = 15.0
+LOG_SCALE_LIMIT = 15.0
+SMALLEST_SQUARED_NORM = 1e-12
 
 
 def normal(latent_dim: int) -> Family:
-    """q(z | x) = N(mean, diag(exp(log_std))^2), both read off the network's 2 * latent_dim outputs; log_std bounded smoothly."""
+    """q(z | x) = N(mean, diag(std)^2), both read off the network's 2 n outputs."""
     _require_dimension(latent_dim)
 
     def build(outputs: Float[Array, "two_latent"]) -> Normal:
         mean, raw = jnp.split(outputs, 2)
-        return Normal(mean=mean, log_std=smooth_bound(raw, LOG_STD_LIMIT))
+        return Normal(mean=mean, log_std=smooth_bound(raw, LOG_SCALE_LIMIT))
 
     return Family(outputs=(2 * latent_dim,), build=build)
+
+
+def multivariate_normal(latent_dim: int) -> Family:
+    """q(z | x) = N(mean, L L') with a full lower-triangular L: n outputs for the mean, n for ln diag L, the rest below it."""
+    _require_dimension(latent_dim)
+    rows, columns = jnp.tril_indices(latent_dim, -1)
+
+    def build(outputs: Float[Array, "entries"]) -> MultivariateNormal:
+        mean, raw, below = jnp.split(outputs, (latent_dim, 2 * latent_dim))
+        diagonal = jnp.diag(jnp.exp(smooth_bound(raw, LOG_SCALE_LIMIT)))
+        return MultivariateNormal(mean=mean, scale_tril=diagonal.at[rows, columns].set(below))
+
+    return Family(outputs=(2 * latent_dim + len(rows),), build=build)
+
+
+def low_rank_normal(latent_dim: int, rank: int = 2) -> Family:
+    """q(z | x) = N(mean, F F' + diag(std)^2) with F of n x rank: (2 + rank) n outputs."""
+    _require_dimension(latent_dim)
+
+    def build(outputs: Float[Array, "entries"]) -> LowRankNormal:
+        mean, raw, factor = jnp.split(outputs, (latent_dim, 2 * latent_dim))
+        log_std = smooth_bound(raw, LOG_SCALE_LIMIT)
+        return LowRankNormal(mean=mean, factor=factor.reshape(latent_dim, rank), log_diagonal_std=log_std)
+
+    return Family(outputs=((2 + rank) * latent_dim,), build=build)
+
+
+def laplace(latent_dim: int) -> Family:
+    """q(z | x) = Laplace(mean, scale), both read off the network's 2 n outputs."""
+    _require_dimension(latent_dim)
+
+    def build(outputs: Float[Array, "two_latent"]) -> Laplace:
+        mean, raw = jnp.split(outputs, 2)
+        return Laplace(mean=mean, log_scale=smooth_bound(raw, LOG_SCALE_LIMIT))
+
+    return Family(outputs=(2 * latent_dim,), build=build)
+
+
+def von_mises_fisher(latent_dim: int) -> Family:
+    """q(z | x) = vMF on the unit sphere of R^n: n outputs for the direction, one for the concentration.
+
+    (Davidson et al. 2018, section 3; n is the ambient dimension, one more than that of the sphere.)
+    """
+    return _directional(latent_dim, VonMisesFisher)
+
+
+def power_spherical(latent_dim: int) -> Family:
+    """q(z | x) = power spherical on the unit sphere of R^n: n outputs for the direction, one for the concentration.
+
+    (De Cao & Aziz 2020.)
+    """
+    return _directional(latent_dim, PowerSpherical)
+
+
+def spike_and_slab(latent_dim: int) -> Family:
+    """q(z | x), each dimension exactly zero or Gaussian: n outputs for the mean, n for ln std, n for the logit of being used.
+
+    (Tonolini et al. 2020, equation 6.)
+    """
+    _require_dimension(latent_dim)
+
+    def build(outputs: Float[Array, "three_latent"]) -> SpikeAndSlab:
+        mean, raw, logits = jnp.split(outputs, 3)
+        return SpikeAndSlab(spike_logits=logits, slab=Normal(mean=mean, log_std=smooth_bound(raw, LOG_SCALE_LIMIT)))
+
+    return Family(outputs=(3 * latent_dim,), build=build)
+
+
+def categorical(latent_dim: int, classes: int = 10, temperature: float = 0.5) -> Family:
+    """q(z | x): n variables of K classes each, one-hot, with straight-through gradients. (Jang et al. 2017, section 2.2.)"""
+    _require_dimension(latent_dim)
+
+    def build(outputs: Float[Array, "latent classes"]) -> StraightThroughCategorical:
+        return StraightThroughCategorical(logits=outputs, temperature=jnp.asarray(temperature))
+
+    return Family(outputs=(latent_dim, classes), build=build)
 
 
 def deterministic(latent_dim: int) -> Family:
@@ -27,6 +120,17 @@ def deterministic(latent_dim: int) -> Family:
     return Family(outputs=(latent_dim,), build=Deterministic)
 
 
-def _require_dimension(latent_dim: int) -> None:
-    if not (isinstance(latent_dim, int) and latent_dim >= 1):
-        raise ValueError(f"latent_dim is {latent_dim}; wanted a whole number of at least 1.")
+def _directional(latent_dim: int, family) -> Family:
+    _require_dimension(latent_dim, at_least=2)
+
+    def build(outputs: Float[Array, "latent_and_one"]):
+        raw, concentration = outputs[:-1], outputs[-1]
+        direction = raw * jax.lax.rsqrt(jnp.sum(jnp.square(raw)) + SMALLEST_SQUARED_NORM)
+        return family(direction=direction, concentration=jax.nn.softplus(concentration) + 1.0)
+
+    return Family(outputs=(latent_dim + 1,), build=build)
+
+
+def _require_dimension(latent_dim: int, at_least: int = 1) -> None:
+    if not (isinstance(latent_dim, int) and latent_dim >= at_least):
+        raise ValueError(f"latent_dim is {latent_dim}; wanted a whole number of at least {at_least}.")

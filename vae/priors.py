@@ -1,9 +1,23 @@
 """Priors p(z), as parameters and a function of them."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 
-from vae.distributions import Distribution, Normal, standard_normal
+from vae.distributions import (
+    Distribution,
+    Laplace,
+    Mixture,
+    Normal,
+    SpikeAndSlab,
+    StraightThroughCategorical,
+    Transformed,
+    UniformSphere,
+    standard_normal,
+    vamp_prior,
+)
+from vae.flows import Flow
 from vae.types import Key, Prior
 
 
@@ -15,6 +29,64 @@ def fixed(distribution: Distribution) -> Prior:
 def normal(latent_dim: int) -> Prior:
     """The standard normal N(0, I)."""
     return fixed(standard_normal(latent_dim))
+
+
+def laplace(latent_dim: int) -> Prior:
+    """Laplace(0, 1) in every dimension."""
+    return fixed(Laplace(mean=jnp.zeros(latent_dim), log_scale=jnp.zeros(latent_dim)))
+
+
+def uniform_sphere(latent_dim: int) -> Prior:
+    """The uniform distribution on the unit sphere of R^n."""
+    return fixed(UniformSphere(latent_dim))
+
+
+def spike_and_slab(latent_dim: int, used: float = 0.2) -> Prior:
+    """Each dimension N(0, 1) with probability `used`, else exactly zero."""
+    logits = jnp.full((latent_dim,), jnp.log(used) - jnp.log1p(-used))
+    return fixed(SpikeAndSlab(spike_logits=logits, slab=standard_normal(latent_dim)))
+
+
+def categorical(latent_dim: int, classes: int = 10) -> Prior:
+    """n variables, each uniform over K classes, one-hot."""
+    return fixed(StraightThroughCategorical(logits=jnp.zeros((latent_dim, classes)), temperature=jnp.ones(())))
+
+
+def mixture(latent_dim: int, components: int = 10, spread: float = 1.0) -> Prior:
+    """A mixture of Gaussians whose weights, means and scales are learned; charge it with `objectives.log_ratio`."""
+
+    def init(key: Key) -> dict:
+        shape = (components, latent_dim)
+        return {"logits": jnp.zeros(components), "mean": spread * jax.random.normal(key, shape), "log_std": jnp.zeros(shape)}
+
+    def build(params, context, encode):
+        return Mixture(logits=params["logits"], components=jax.vmap(Normal)(params["mean"], params["log_std"]))
+
+    return Prior(init=init, build=build)
+
+
+def vamp(shape: Sequence[int], components: int = 500) -> Prior:
+    """The mixture of the posteriors at learned pseudo-inputs, encoded once per step; charge it with `objectives.log_ratio`.
+
+    shape: of one example. A sigmoid keeps the pseudo-inputs within (0, 1), as pixels are. (Tomczak & Welling 2018, eq. 9.)
+    """
+
+    def init(key: Key) -> dict:
+        return {"pseudo_inputs": jax.random.normal(key, (components, *shape)) - 1.0, "logits": jnp.zeros(components)}
+
+    def build(params, context, encode):
+        return vamp_prior(encode, jax.nn.sigmoid(params["pseudo_inputs"]), params["logits"])
+
+    return Prior(init=init, build=build)
+
+
+def flow(latent_dim: int, bijection: Flow) -> Prior:
+    """A standard normal pushed through a learned flow; charge it with `objectives.log_ratio`."""
+
+    def build(params, context, encode):
+        return Transformed(standard_normal(latent_dim), bijection, params)
+
+    return Prior(init=bijection.init, build=build)
 
 
 def tempered(prior: Distribution, temperature) -> Distribution:

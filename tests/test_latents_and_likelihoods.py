@@ -1,0 +1,94 @@
+"""Every latent family and every likelihood, by name, through the real train step."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vae import models, priors
+from vae.distributions import standard_normal
+from vae.models.presets import LATENTS, LIKELIHOODS
+from vae.objectives import analytic, elbo, log_ratio
+from vae.training.state import initial_state
+from vae.training.step import make_train_step
+from vae.types import Batch, Data
+
+SHAPE = (4, 3, 1)
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, *SHAPE)).astype(np.uint8)
+BINARY = jnp.asarray(PIXELS > 127, jnp.float32)
+SAMPLED = {"normal_mixture", "normal_flow"}  # no closed form
+
+
+def one_step(model, x, rates):
+    optimiser, objective = optax.adam(1e-2), elbo(rates)
+    before = initial_state(model, objective, optimiser, jax.random.key(0))
+    batch = Batch(x=x, context=(), weight=jnp.ones(len(x)))
+    after, metrics = jax.jit(make_train_step(model, objective, optimiser))(before, batch)
+    moved = jax.tree.map(lambda a, b: bool(np.any(np.asarray(a) != np.asarray(b))), before.params, after.params)
+    return metrics, moved
+
+
+@pytest.mark.parametrize("latents", sorted(LATENTS))
+def test_every_latent_family_trains(latents):
+    model = models.mlp(Data(SHAPE, "binary"), latent_dim=3, hidden=[8], latents=latents)
+    metrics, moved = one_step(model, BINARY, log_ratio if latents in SAMPLED else analytic)
+    assert np.isfinite(metrics["elbo"])
+    assert metrics["skipped"] == 0
+    assert latents in SAMPLED or metrics["kl"] >= 0
+    assert all(jax.tree.leaves(moved["generative"]["decoder"]))
+    assert any(jax.tree.leaves(moved["posterior"]))
+
+
+@pytest.mark.parametrize("likelihood", sorted(set(LIKELIHOODS) - {"bernoulli"}))
+def test_every_likelihood_trains(likelihood):
+    model = models.mlp(Data(SHAPE, "real"), latent_dim=2, hidden=[8], likelihood=likelihood)
+    params, state = model.init(jax.random.key(0))
+    space = jax.eval_shape(model.decode, params, state, (jnp.zeros(2),), ()).data_space
+    x = jnp.asarray(PIXELS) if space == "uint8" else jnp.asarray(PIXELS / 255.0, jnp.float32)
+    metrics, moved = one_step(model, x, analytic)
+    assert np.isfinite(metrics["elbo"])
+    assert metrics["skipped"] == 0
+    assert any(jax.tree.leaves(moved["generative"]["decoder"]))
+
+
+def test_vamp_prior_encodes_its_pseudo_inputs_once_per_step():
+    """The encoder's product with K pseudo-inputs appears without a batch axis, however many examples there are."""
+    from vae import likelihoods, networks, posteriors
+
+    posterior, family = posteriors.normal(2), likelihoods.bernoulli(SHAPE)
+    model = models.variational_autoencoder(
+        encoder=networks.mlp((8,), posterior.outputs),
+        decoder=networks.mlp((8,), family.outputs),
+        posterior=posterior,
+        prior=priors.vamp(SHAPE, components=5),
+        likelihood=family,
+        data=Data(SHAPE, "binary"),
+    )
+    metrics, moved = one_step(model, BINARY, log_ratio)
+    assert np.isfinite(metrics["elbo"])
+    assert all(jax.tree.leaves(moved["generative"]["prior"]))
+    optimiser, objective = optax.sgd(1.0), elbo(log_ratio)
+    state = initial_state(model, objective, optimiser, jax.random.key(0))
+    batch = Batch(x=BINARY, context=(), weight=jnp.ones(len(BINARY)))
+    text = str(jax.make_jaxpr(make_train_step(model, objective, optimiser))(state, batch))
+    assert "f32[5,8]" in text
+    assert "f32[6,5,8]" not in text
+    assert "f32[5,6,8]" not in text
+
+
+def test_temperature_scales_a_gaussian_prior_and_nothing_else():
+    prior = standard_normal(2)
+    assert priors.tempered(prior, 1) is prior
+    np.testing.assert_allclose(priors.tempered(prior, 0.5).std, 0.5, rtol=1e-6)
+    mixture = priors.mixture(2)
+    with pytest.raises(TypeError, match="only Normal has one"):
+        priors.tempered(mixture.build(mixture.init(jax.random.key(0)), (), None), 0.5)
+
+
+def test_unknown_names_list_the_known_ones():
+    for name, known in (("likelihood", "bernoulli"), ("latents", "von_mises_fisher"), ("activation", "tanh")):
+        with pytest.raises(ValueError, match=f"{name} is 'nothing'.*{known}"):
+            models.mlp(Data(SHAPE, "binary"), **{name: "nothing"})
+    with pytest.raises(ValueError, match="latent_dim is 0"):
+        models.mlp(Data(SHAPE, "binary"), latent_dim=0)
