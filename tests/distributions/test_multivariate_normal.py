@@ -34,7 +34,6 @@ def test_sampler_follows_the_density(gaussian):
     for row in white:
         assert scipy.stats.kstest(row, scipy.stats.norm.cdf).pvalue > 1e-3
     np.testing.assert_allclose(white @ white.T / 20_000, np.eye(3), atol=4 * np.sqrt(2 / 20_000))
-    np.testing.assert_allclose(log_probs, jax.vmap(gaussian.log_prob)(values), atol=1e-4)
     np.testing.assert_allclose(log_probs, ORACLE.logpdf(np.asarray(values)), atol=1e-4)
 
 
@@ -45,7 +44,7 @@ def test_no_gradient_leaves_the_triangle(gaussian):
         value, log_q = gaussian.sample_and_log_prob(jax.random.key(0))
         return jnp.sum(value**2) + log_q + gaussian.log_prob(jnp.ones(3)) + gaussian.entropy() + jnp.sum(gaussian.covariance)
 
-    gradient = jax.grad(everything)(gaussian).scale_tril
+    gradient = jax.jit(jax.grad(everything))(gaussian).scale_tril
     np.testing.assert_array_equal(np.triu(gradient, 1), 0.0)
     assert np.all(np.asarray(gradient)[np.tril_indices(3)] != 0.0)
 

@@ -21,7 +21,8 @@ class MultivariateNormal:
     mean:       location, (n,).
     scale_tril: L, the lower triangular Cholesky factor of the covariance with a positive diagonal, (n, n).
 
-    Only the lower triangle is read, so that no gradient leaves it. A stack of them (the components of a mixture) is made by `jax.vmap(MultivariateNormal)(means, factors)`.
+    Only the lower triangle is read, so that no gradient leaves it. A stack of them (the components of a mixture) is made by
+    `jax.vmap(MultivariateNormal)(means, factors)`.
     Raises ValueError where the sizes disagree, L has an entry above its diagonal, or a diagonal entry is not positive.
     """
 
