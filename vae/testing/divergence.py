@@ -1,7 +1,7 @@
 """Whether a closed-form Kullback-Leibler divergence is one, and is that of the densities."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,25 @@ from vae.divergences.table import Table, kl_divergence, monte_carlo_kl
 from vae.testing.allowance import Allowance, Report, free_parameters
 
 ROUNDING = 1e-5
+FRACTION = 0.02  # step of the finite differences, relative to parameters from 0.1 to 1
+OFFSETS = np.arange(-2.0, 3.0)
+
+
+class Measured(NamedTuple):
+    """The divergence around a pair with P free parameters, those of q first.
+
+    steps:       (P,) step of the finite differences.
+    compiled:    the divergence, under jit.
+    gradient:    (P,) its gradient.
+    moved:       (5, P) the divergence with one parameter moved by -2 .. 2 steps, under vmap.
+    same_family: (6,) the divergence from q to itself, then to five members of its family that are ever further away.
+    """
+
+    steps: np.ndarray
+    compiled: np.ndarray
+    gradient: np.ndarray
+    moved: np.ndarray
+    same_family: np.ndarray
 
 
 def check_kl(
@@ -53,59 +72,61 @@ def check_kl(
     unit = f"nats; {standard_errors:g} standard errors, {samples} draws"
     allowance.close("Monte Carlo", plain, estimate, allowed, unit)
     allowance.holds("not negative", plain >= 0, f"got {float(plain):.7g} nats, wanted >= 0")
+    measured = measure(divergence, q, p, key, fields)
     if type(q) is type(p):
-        check_equality(allowance, divergence, q, key, fields)
-    check_gradient(allowance, divergence, q, p, fields)
-    check_calls(allowance, divergence, q, p, plain)
+        check_equality(allowance, measured)
+    check_gradient(allowance, measured)
+    allowed = 1e-4 * (1e-2 + abs(float(plain)))
+    allowance.close("jit", measured.compiled, plain, allowed, "nats; compiled against plain")
+    allowance.close("vmap", measured.moved[2, 0], plain, allowed, "nats; batched against single")
     for extreme in extremes:
         check_extreme_pair(allowance, divergence, *extreme)
     return allowance.used
 
 
-def check_equality(allowance: Allowance, divergence: Any, q: Any, key: Array, fields: Sequence[str] | None) -> None:
-    """ "zero at equality", and "not negative" at parameters 1e-6 to 1e-2 away, where a careless form cancels."""
-    vector, rebuild = free_parameters(q, fields)
-    allowance.close("zero at equality", divergence(q, q), 0.0, 1e-6 * max(vector.size, 1), "nats; rounding of float32")
-    directions = jax.random.normal(key, (5, vector.size))
-    steps = 10.0 ** jnp.arange(-6.0, -1.0)
-    near = jax.jit(
-        jax.vmap(lambda step, direction: divergence(q, rebuild(vector + step * direction * (jnp.abs(vector) + 0.1))))
-    )
-    values = np.asarray(near(steps, directions))
-    floor = -1e-6 * max(vector.size, 1)
-    allowance.holds("not negative", values >= floor, f"got {values.min():.3g} nats close to equality, wanted >= 0")
-
-
-def check_gradient(allowance: Allowance, divergence: Any, q: Any, p: Any, fields: Sequence[str] | None) -> None:
-    """ "finite gradient" and "gradient": d KL in each free parameter of q and of p against [8 (f1 - f-1) - (f2 - f-2)] / 12 h.
-
-    Allowed is 1 % of the gradient and what float32 leaves of the difference at h = 0.02 in units of the parameter.
-    """
+def measure(divergence: Any, q: Any, p: Any, key: Array, fields: Sequence[str] | None) -> Measured:
+    """Evaluate and differentiate, in one compiled program."""
     (q_vector, q_rebuild), (p_vector, p_rebuild) = free_parameters(q, fields), free_parameters(p, fields)
     start = jnp.concatenate([q_vector, p_vector])
-    if start.size == 0:
-        return
+    steps = FRACTION * np.clip(np.abs(np.asarray(start, np.float64)), 0.1, 1.0)
+    moves = jnp.asarray(OFFSETS[:, None, None] * np.diag(steps), start.dtype)
+    directions = jax.random.normal(key, (5, q_vector.size)) * (jnp.abs(q_vector) + 0.1)[None]
+    close = 10.0 ** jnp.arange(-6.0, -1.0)[:, None] * directions
 
     def value(vector):
         return divergence(q_rebuild(vector[: q_vector.size]), p_rebuild(vector[q_vector.size :]))
 
-    gradient = np.asarray(jax.jit(jax.grad(value))(start), np.float64)
+    def near(move):
+        return divergence(q, q_rebuild(q_vector + move))
+
+    def program():
+        compiled, gradient = jax.value_and_grad(value)(start)
+        moved = jax.vmap(jax.vmap(value))(start[None, None] + moves)
+        same_family = jax.vmap(near)(jnp.concatenate([jnp.zeros_like(close[:1]), close])) if type(q) is type(p) else ()
+        return compiled, gradient, moved, same_family
+
+    return Measured(steps, *jax.tree.map(np.asarray, jax.jit(program)()))
+
+
+def check_equality(allowance: Allowance, measured: Measured) -> None:
+    """ "zero at equality", and "not negative" at parameters 1e-6 to 1e-2 away, where a careless form cancels."""
+    equal, *near = measured.same_family
+    floor = 1e-6 * max(len(measured.steps), 1)
+    allowance.close("zero at equality", equal, 0.0, floor, "nats; rounding of float32")
+    allowance.holds("not negative", min(near) >= -floor, f"got {min(near):.3g} nats close to equality, wanted >= 0")
+
+
+def check_gradient(allowance: Allowance, measured: Measured) -> None:
+    """ "finite gradient" and "gradient": d KL in each free parameter of q and of p against [8 (f1 - f-1) - (f2 - f-2)] / 12 h.
+
+    Allowed is 1 % of the gradient and what float32 leaves of the difference.
+    """
+    gradient = measured.gradient.astype(np.float64)
     allowance.holds("finite gradient", np.isfinite(gradient), f"got {gradient}, wanted finite numbers")
-    steps = 0.02 * np.maximum(np.minimum(np.abs(np.asarray(start, np.float64)), 1.0), 0.1)
-    offsets = np.array([-2.0, -1.0, 1.0, 2.0])
-    moves = offsets[:, None, None] * np.diag(steps)
-    values = np.asarray(jax.jit(jax.vmap(jax.vmap(value)))(start[None, None] + jnp.asarray(moves, start.dtype)), np.float64)
-    difference = (8.0 * (values[2] - values[1]) - (values[3] - values[0])) / (12.0 * steps)
-    rounding = 2e-6 * (1.0 + np.abs(values).max(axis=0)) / steps
+    minus_2, minus_1, _, plus_1, plus_2 = values = measured.moved.astype(np.float64)
+    difference = (8.0 * (plus_1 - minus_1) - (plus_2 - minus_2)) / (12.0 * measured.steps)
+    rounding = 2e-6 * (1.0 + np.abs(values).max(axis=0)) / measured.steps
     allowance.close("gradient", gradient, difference, 0.01 * np.abs(difference) + rounding, "against finite differences")
-
-
-def check_calls(allowance: Allowance, divergence: Any, q: Any, p: Any, plain: Array) -> None:
-    """ "jit" and "vmap": compiled and batched calls give what a plain call gives."""
-    allowed = 1e-4 * (1e-2 + abs(float(plain)))
-    allowance.close("jit", jax.jit(divergence)(q, p), plain, allowed, "nats; compiled against plain")
-    batch = jax.tree.map(lambda leaf: jnp.stack([jnp.asarray(leaf)] * 2), (q, p))
-    allowance.close("vmap", jax.vmap(divergence)(*batch), plain, allowed, "nats; batched against single")
 
 
 def check_extreme_pair(allowance: Allowance, divergence: Any, q: Any, p: Any) -> None:
