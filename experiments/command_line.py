@@ -25,11 +25,11 @@ def run(main: Callable[[Config], int | None], config: type[Config], presets: Map
     import tyro
 
     try:
-        default = preset_of(sys.argv[1:], presets or {})
-        parsed = tyro.cli(config, default=default, description=main.__doc__ and sys.modules[main.__module__].__doc__)
+        chosen = {"default": preset_of(sys.argv[1:], presets)} if presets else {}
+        parsed = tyro.cli(config, description=sys.modules[main.__module__].__doc__, **chosen)
         use_compilation_cache()
         sys.exit(main(parsed) or 0)
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         if os.environ.get("VAE_DEBUG"):
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
@@ -39,10 +39,8 @@ def run(main: Callable[[Config], int | None], config: type[Config], presets: Map
         sys.exit(exit_code(SIGINT))
 
 
-def preset_of(arguments: list[str], presets: Mapping[str, Config]) -> Any:
-    """The config of `--preset NAME` or `--preset=NAME`, else the defaults; ValueError names the known presets."""
-    import tyro
-
+def preset_of(arguments: list[str], presets: Mapping[str, Config]) -> Config:
+    """The config of `--preset NAME` or `--preset=NAME`, else the default; ValueError names the known presets."""
     for i, argument in enumerate(arguments):
         name, equals, value = argument.partition("=")
         if name != "--preset":
@@ -51,7 +49,7 @@ def preset_of(arguments: list[str], presets: Mapping[str, Config]) -> Any:
         if value not in presets:
             raise ValueError(f"preset is {value!r}; wanted one of {', '.join(presets)}.")
         return presets[value]
-    return tyro.MISSING if not presets else presets["default"]
+    return presets["default"]
 
 
 def one_line(error: Exception) -> str:

@@ -19,14 +19,17 @@ from experiments.figures import draw_all
 from vae.data.dataset import Dataset
 from vae.data.view import evaluation_images
 from vae.evaluation.report import report
+from vae.objectives import analytic, log_ratio
 from vae.training import workdir as files
 from vae.training.digest import tree_sha256
 from vae.training.provenance import write_json
 from vae.training.records import Record, read_records
-from vae.training.state import TrainState
+from vae.training.state import TrainState, usable_params
 
 EVALUATION_SEED = 5_001
 TEST_LIMIT = 10_000
+RATES = {"analytic": analytic, "log_ratio": log_ratio}
+"""How the KL is charged, by the flag of experiments.train."""
 PROTOCOL = {
     "split": "test",
     "examples_at_most": TEST_LIMIT,
@@ -77,7 +80,8 @@ def evaluate_run(
     x, labels = evaluation_images(dataset, "test", flags["binarisation"], TEST_LIMIT)
     x = jnp.asarray(x)
     key = jax.random.key(EVALUATION_SEED)
-    numbers = report(loaded.model, loaded.params, loaded.model_state, x, loaded.data, key, samples=samples)
+    rate = RATES[flags["rate"]]
+    numbers = report(loaded.model, loaded.params, loaded.model_state, x, loaded.data, key, samples=samples, rates=rate)
     records = read_records(workdir / files.METRICS) if records is None else records
     latest = vae.load(workdir, "latest") if state is None else None
     summary = {
@@ -86,7 +90,7 @@ def evaluate_run(
         "evaluated_step": loaded.step,
         **numbers,
         "images_per_second": images_per_second(records),
-        "params_sha256": tree_sha256(latest.params if latest else state.params),
+        "params_sha256": tree_sha256(latest.params if latest else usable_params(state)),
     }
     write_json(workdir / files.SUMMARY, summary)
     draw_all(workdir / files.FIGURES, loaded, dataset, x, labels, numbers, records)

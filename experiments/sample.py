@@ -46,7 +46,7 @@ def main(config: Config) -> int:
     images = np.asarray(generate.decode_means(*model, values))
     output = config.output or config.workdir / files.FIGURES / "samples.png"
     title = f"{config.number} samples from the prior, temperature {config.temperature:g}"
-    visualise.save(visualise.image_grid(as_picture(images), title=title), output)
+    visualise.save(visualise.image_grid(as_picture(images, loaded.data.space), title=title), output)
     np.savez_compressed(output.with_suffix(".npz"), images=images, latents=np.asarray(values[0]))
     print(f"written: {output}, {output.with_suffix('.npz')} ({config.which} checkpoint, step {loaded.step})")
     return 0

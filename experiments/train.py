@@ -19,7 +19,7 @@ import optax
 
 import vae
 from experiments import command_line
-from experiments.evaluate import PROTOCOL, evaluate_run
+from experiments.evaluate import PROTOCOL, RATES, evaluate_run
 from vae import schedules
 from vae.data.view import evaluation_images, training_feed
 from vae.training.digest import tree_sha256
@@ -62,6 +62,11 @@ class Config:
     likelihood: str = "bernoulli"
     """Of the pixels: bernoulli, or normal for gray and colour."""
     latent_dim: int = 10
+    latents: str = "normal"
+    """Posterior and prior: normal, multivariate_normal, low_rank_normal, laplace, von_mises_fisher, power_spherical,
+    spike_and_slab, categorical, normal_mixture, normal_flow."""
+    rate: Literal["analytic", "log_ratio"] = "analytic"
+    """The KL in closed form, or the log ratio at the sample, which a mixture or flow prior needs."""
     """Dimensions of the latent code."""
     beta: float = 1.0
     """Weight of the KL; 1 is the evidence lower bound."""
@@ -140,7 +145,7 @@ def main(config: Config) -> int:
     }
     fitted = vae.fit(
         model_of(config),
-        vae.elbo(),
+        vae.elbo(RATES[config.rate]),
         optimiser_of(config),
         feed,
         jax.random.key(config.seed),
@@ -151,6 +156,7 @@ def main(config: Config) -> int:
         settings={"beta": config.beta, "learning_rate": config.learning_rate},
         schedules=schedules_of(config),
         average_decay=config.average_decay,
+        rates=RATES[config.rate],
         chunk=config.chunk,
         log_every=config.log_every,
         checkpoint_every=config.checkpoint_every,
@@ -174,6 +180,7 @@ def model_of(config: Config) -> vae.Reference:
         "hidden": config.hidden,
         "activation": config.activation,
         "likelihood": config.likelihood,
+        "latents": config.latents,
     }
     if config.network == "mlp":
         return vae.reference_to(vae.models.mlp, **common)
