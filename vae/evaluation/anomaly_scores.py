@@ -1,0 +1,176 @@
+"""How anomalous a model finds each example: scores for `vae.evaluation.anomaly.detection`, higher for the more anomalous.
+
+All are in nats per example and work with every model of the contract, as far as each says.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float
+
+from vae.evaluation.batches import map_examples
+from vae.objectives import Rate, analytic, log_ratio, log_weight, terms_of
+from vae.types import Key, Model, Params, PyTree, Settings, Trace
+
+ADAM = optax.adam(1e-3)
+
+
+class ModelScores(NamedTuple):
+    """Scores of a model, one entry for each example, in nats.
+
+    negative_elbo:  -(E log p(x | z) - sum of rates): the usual stand-in for -log p(x).
+    rates:          (examples, groups), what each latent group costs, ancestors first.
+    reconstruction: -E_q log p(x | z), the negative "reconstruction probability". (An & Cho 2015, section 3.)
+    """
+
+    negative_elbo: Float[Array, "examples"]
+    rates: Float[Array, "examples groups"]
+    reconstruction: Float[Array, "examples"]
+
+
+@partial(jax.jit, static_argnames=("model", "samples", "rates", "batch_size"))
+def model_scores(
+    model: Model,
+    params: Params,
+    state: PyTree,
+    x: PyTree,
+    key: Key,
+    *,
+    context: PyTree = (),
+    samples: int = 1,
+    rates: Rate | tuple[Rate, ...] = analytic,
+    batch_size: int = 500,
+) -> ModelScores:
+    """The negative ELBO, the rate of every latent group and the reconstruction, from `samples` latent samples each.
+
+    rates: how a group is charged; pass `vae.objectives.log_ratio` for one without a closed form.
+    Raises ValueError for fewer than one sample.
+    """
+    if samples < 1:
+        raise ValueError(f"samples is {samples}; wanted at least 1 latent sample.")
+
+    def one(key, example):
+        x, context = example
+        draw = model.infer(params, state, x, context, Settings())
+
+        def sample(key):
+            draw_key, rate_key = jax.random.split(key)
+            terms = terms_of(draw(draw_key), x, rates, rate_key)
+            return terms.log_likelihood, [jnp.sum(rate) for rate in terms.rates]
+
+        log_likelihood, per_group = jax.tree.map(jnp.mean, jax.vmap(sample)(jax.random.split(key, samples)))
+        groups = jnp.stack(per_group) if per_group else jnp.zeros(0)
+        return ModelScores(negative_elbo=jnp.sum(groups) - log_likelihood, rates=groups, reconstruction=-log_likelihood)
+
+    return map_examples(one, key, (x, context), max(1, batch_size // samples))
+
+
+@partial(jax.jit, static_argnames=("model", "optimiser", "steps", "samples", "score_samples", "batch_size"))
+def likelihood_regret(
+    model: Model,
+    params: Params,
+    state: PyTree,
+    x: PyTree,
+    key: Key,
+    *,
+    context: PyTree = (),
+    optimiser: optax.GradientTransformation = ADAM,
+    steps: int = 100,
+    samples: int = 16,
+    score_samples: int = 128,
+    batch_size: int = 20,
+) -> Float[Array, "examples"]:
+    """How much the bound of one example gains when the posterior is fitted to it alone.
+
+        regret(x) = max_phi ELBO(x; phi) - ELBO(x; phi_0)
+
+    phi are the posterior's parameters, started from the trained phi_0 for every example and moved by `steps` steps of
+    `optimiser` with `samples` latent samples each; the generative parameters stay. Both bounds are then averaged over the same
+    `score_samples` fresh draws. At least 0 up to Monte Carlo error if the optimiser converges; it is the part of the
+    amortisation gap that the optimiser finds, large where the encoder was not trained for such an example.
+
+    Every example in flight holds its own copy of the posterior's parameters and of the optimiser's state: `batch_size` copies.
+    The posterior has to be reparameterised and have a density (TypeError). (Xiao et al. 2020, section 4.)
+    """
+    if steps < 0 or samples < 1 or score_samples < 1:
+        raise ValueError(f"got {steps} steps of {samples} samples and {score_samples} to score; wanted at least 0, 1 and 1.")
+
+    def one(key, example):
+        x, context = example
+        step_key, score_key = jax.random.split(key)
+
+        def loss(posterior, key, samples):
+            draw = model.infer(params | {"posterior": posterior}, state, x, context, Settings())
+            return -jnp.mean(jax.vmap(lambda k: log_weight(draw(k), x))(jax.random.split(key, samples)))
+
+        def step(carry, key):
+            posterior, optimiser_state = carry
+            updates, optimiser_state = optimiser.update(jax.grad(loss)(posterior, key, samples), optimiser_state, posterior)
+            return (optax.apply_updates(posterior, updates), optimiser_state), None
+
+        start = params["posterior"]
+        (fitted, _), _ = jax.lax.scan(step, (start, optimiser.init(start)), jax.random.split(step_key, steps))
+        return loss(start, score_key, score_samples) - loss(fitted, score_key, score_samples)
+
+    return map_examples(one, key, (x, context), batch_size)
+
+
+@partial(jax.jit, static_argnames=("model", "lowest", "samples", "batch_size"))
+def hierarchical_log_likelihood_ratio(
+    model: Model,
+    params: Params,
+    state: PyTree,
+    x: PyTree,
+    key: Key,
+    *,
+    lowest: int,
+    context: PyTree = (),
+    samples: int = 1,
+    batch_size: int = 500,
+) -> Float[Array, "examples"]:
+    """LLR^(>k): how much the bound loses when the k groups nearest the data come from the prior instead of the posterior.
+
+        LLR^(>k)(x) = L(x) - L^(>k)(x)
+        L(x)        = E_q(z | x) log [ p(x | z) p(z) / q(z | x) ]
+        L^(>k)(x)   = E_q(z_>k | x) E_p(z_<=k | z_>k) log [ p(x | z) p(z_>k) / q(z_>k | x) ]
+
+    Both are bounds on log p(x), averaged over the same `samples` posterior draws. A large ratio says that the ancestors alone,
+    which hold what is semantic, do not explain an example that the low groups reconstruct well.
+
+    lowest: k, the number of groups at the end of the model's tuple that are drawn from the prior.
+    Raises ValueError where k does not leave a group on each side; a model with one group has no such ratio.
+    (Havtorn et al. 2021, section 4.)
+    """
+
+    def one(key, example):
+        x, context = example
+        draw = model.infer(params, state, x, context, Settings())
+
+        def ratio(key):
+            draw_key, prior_key = jax.random.split(key)
+            trace = draw(draw_key)
+            return log_weight(trace, x) - _partial_log_weight(model, params, state, x, context, trace, prior_key, lowest)
+
+        return jnp.mean(jax.vmap(ratio)(jax.random.split(key, samples)))
+
+    return map_examples(one, key, (x, context), batch_size)
+
+
+def _partial_log_weight(
+    model: Model, params: Params, state: PyTree, x: PyTree, context: PyTree, trace: Trace, key: Key, lowest: int
+) -> Float[Array, ""]:
+    """log p(x | z) - sum over the kept groups of log q - log p, the others drawn from the prior given the kept ones."""
+    groups = len(trace.latents)
+    if not 0 < lowest < groups:
+        raise ValueError(
+            f"lowest is {lowest} for a model of {groups} latent groups; wanted at least 1 and fewer than the groups, so that "
+            "some come from the prior and some from the posterior."
+        )
+    kept = trace.latents[: groups - lowest]
+    given = tuple(latent.value for latent in kept) + (None,) * lowest
+    values = model.prior(params, state, key, context, values=given)
+    likelihood = model.decode(params, state, values, context)
+    return likelihood.log_prob(x) - sum(log_ratio(latent) for latent in kept)
