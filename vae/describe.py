@@ -65,14 +65,16 @@ def _term(summand: Summand) -> str:
 
 def _row(summand: Summand, levels: Weights, schedules: Mapping[str, Callable]) -> tuple[str, str, str, str]:
     """One term: what it is, its weight in this run, how it is reduced, its unit."""
-    weight = "1"
-    if summand.weight:
-        given = "" if summand.weight in levels else " (default)"
-        weight = f"{summand.weight} = {_level(summand, levels):g}{given}"
-    if summand.weight in schedules:
-        schedule = schedules[summand.weight]
-        weight += f" times {getattr(schedule, 'name', 'a schedule')}"
-    return summand.text, weight, summand.reduction, summand.unit
+    named = ((summand.weight, summand.level),) if summand.weight else ()
+    weights = ", ".join(_number(name, default, levels, schedules) for name, default in named + summand.numbers)
+    return summand.text, weights or "1", summand.reduction, summand.unit
+
+
+def _number(name: str, default: float, levels: Weights, schedules: Mapping[str, Callable]) -> str:
+    """A setting with its value in this run, and its schedule."""
+    given = f"{levels[name]:g}" if name in levels else f"{default:g} (default)"
+    schedule = f" times {getattr(schedules[name], 'name', 'a schedule')}" if name in schedules else ""
+    return f"{name} = {given}{schedule}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
@@ -108,11 +110,12 @@ def _elsewhere(
     for summand in (s for s in summands if s.weight and s.weight != "likelihood"):
         for family, divisors in scales.items():
             weight = _level(summand, levels) / likelihood[0]
-            rows.append((summand.weight, family, *(f"{weight / divisor:.4g}" for divisor in divisors)))
+            summed, averaged = (f"{weight / divisor:.4g}" for divisor in divisors)
+            rows.append((summand.weight, family, summed, averaged))
     lines = [
-        f"Elsewhere, for an event of {numbers} numbers. pythae sums the reconstruction error over the event (cross-entropy, or 0.5",
-        "times the squared error; releases without that 0.5 need twice the Gaussian weight). PyTorch-VAE averages it over the",
-        "event beside a KL summed over the latents; its weight is called kld_weight.",
+        f"Elsewhere, for an event of {numbers} numbers. pythae sums the reconstruction error over the event: cross-entropy, or",
+        "0.5 times the squared error (releases without that 0.5 need twice the Gaussian weight). PyTorch-VAE averages it over",
+        "the event, beside a KL summed over the latents; its weight is called kld_weight.",
         _table(rows),
     ]
     if batch_size and examples:

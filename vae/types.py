@@ -147,6 +147,7 @@ class Summand(NamedTuple):
     reduction: over what it is summed and averaged.
     unit:      nats, but for squared or absolute values.
     sign:      "+" or "-".
+    numbers:   further settings that the text names, with their values where they are not given.
     """
 
     text: str
@@ -155,6 +156,7 @@ class Summand(NamedTuple):
     reduction: str = "mean over the batch"
     unit: str = "nats per example"
     sign: str = "+"
+    numbers: tuple[tuple[str, float], ...] = ()
 
 
 class Objective(NamedTuple):

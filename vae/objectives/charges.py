@@ -59,8 +59,9 @@ def capacity(gamma: float = 1000.0, nats: float = 25.0) -> Charge:
         distance = jnp.abs(total(means) - settings.get("capacity", nats))
         return settings.get("beta", 1.0) * settings.get("gamma", gamma) * distance, state, {}
 
-    text = f"beta |rate - capacity|, capacity = {nats:g} nats unless a setting"
-    return Charge(apply, (Summand(text, "gamma", gamma, "sum over groups and dimensions, mean over the batch, then |.|"),))
+    reduction = "sum over groups and dimensions, mean over the batch, then |.|"
+    numbers = (("beta", 1.0), ("capacity", nats))
+    return Charge(apply, (Summand("beta |rate - capacity|", "gamma", gamma, reduction, numbers=numbers),))
 
 
 def free_bits(nats: float) -> Charge:
@@ -97,8 +98,8 @@ def _free(nats: float, parts: Callable[[Means], Array], what: str) -> Charge:
             return jnp.zeros(()), state, {}
         return settings.get("beta", 1.0) * jnp.sum(jnp.maximum(parts(means), settings.get("free_nats", nats))), state, {}
 
-    text = f"max(free_nats, rate), free_nats = {nats:g} unless a setting"
-    return Charge(apply, (Summand(text, "beta", 1.0, f"mean over the batch, max, sum over {what}"),))
+    reduction = f"mean over the batch, max, sum over {what}"
+    return Charge(apply, (Summand("max(free_nats, rate)", "beta", 1.0, reduction, numbers=(("free_nats", nats),)),))
 
 
 def controlled(
@@ -132,7 +133,6 @@ def controlled(
         weight = settings.get("beta", 1.0) * beta
         return weight * rate, {"integral": kept}, {"controlled_beta": beta}
 
-    text = (
-        f"beta_t rate, beta_t in [{smallest:g}, {largest:g}] set by the error from target_rate = {nats:g} nats unless a setting"
-    )
-    return Charge(apply, (Summand(text, "beta", 1.0, SUMMED),), {"integral": jnp.zeros(())})
+    text = f"beta_t rate, beta_t in [{smallest:g}, {largest:g}] by the error of the rate from target_rate"
+    summand = Summand(text, "beta", 1.0, SUMMED, numbers=(("target_rate", nats),))
+    return Charge(apply, (summand,), {"integral": jnp.zeros(())})

@@ -100,8 +100,8 @@ def combined_importance_weighted(
         share = settings.get("elbo_share", elbo_share)
         return share * jnp.mean(log_weights) + (1.0 - share) * log_mean_weight(log_weights)
 
-    text = f"s 1/K sum_k log w_k + (1-s) log 1/K sum_k w_k, K = {samples}, s = elbo_share = {elbo_share:g} unless a setting"
-    return multi_sample(bound, samples, estimator, text=text, **options)
+    text = f"s 1/K sum_k log w_k + (1-s) log 1/K sum_k w_k, s = elbo_share, K = {samples}, {WEIGHT}"
+    return multi_sample(bound, samples, estimator, text=text, numbers=(("elbo_share", elbo_share),), **options)
 
 
 def renyi(samples: int, order: float = 0.5, estimator: Estimator = reparameterised, **options: Any) -> Objective:
@@ -116,8 +116,8 @@ def renyi(samples: int, order: float = 0.5, estimator: Estimator = reparameteris
     def bound(log_weights, settings):
         return log_power_mean(log_weights, 1.0 - settings.get("renyi_order", order))
 
-    text = f"1/(1-a) log 1/K sum_k w_k^(1-a), K = {samples}, a = renyi_order = {order:g} unless a setting"
-    return multi_sample(bound, samples, estimator, text=text, **options)
+    text = f"1/(1-a) log 1/K sum_k w_k^(1-a), a = renyi_order, K = {samples}, {WEIGHT}"
+    return multi_sample(bound, samples, estimator, text=text, numbers=(("renyi_order", order),), **options)
 
 
 def multi_sample(
@@ -128,6 +128,7 @@ def multi_sample(
     groups: int = 1,
     generative_bound: SettingsBound | None = None,
     text: str = "bound(log w_1, ..., log w_K)",
+    numbers: tuple[tuple[str, float], ...] = (),
     regularisers: Sequence[Regulariser] = (),
     monitors: Sequence[Monitor] = (collapse,),
 ) -> Objective:
@@ -138,6 +139,7 @@ def multi_sample(
     estimator:        how the posterior's gradient is taken, see `vae.objectives.estimators`.
     groups:           M.
     generative_bound: the bound of all M K log weights that the generative player descends instead; None for the same.
+    text, numbers:    the bound in words, see `Summand`.
     regularisers:     as in `elbo`, of the first sample.
     monitors:         as in `elbo`.
 
@@ -171,5 +173,5 @@ def multi_sample(
             return Reduced(losses["posterior"], state, metrics)
         return Reduced(losses, state, metrics | {"generative_bound": batch_mean(numbers["generative"], weight)})
 
-    summand = Summand(text, reduction="mean over the batch", sign="-")
+    summand = Summand(text, reduction="mean over the batch", sign="-", numbers=numbers)
     return assembled(score, reduce, (summand, PENALTY), regularisers, monitors)
