@@ -64,7 +64,7 @@ class Config:
     latent_dim: int = 10
     latents: str = "normal"
     """Posterior and prior: normal, multivariate_normal, low_rank_normal, laplace, von_mises_fisher, power_spherical,
-    spike_and_slab, categorical, normal_mixture, normal_flow."""
+    spike_and_slab, categorical, inverse_autoregressive, normal_mixture, normal_flow; the last three need --rate log_ratio."""
     rate: Literal["analytic", "log_ratio"] = "analytic"
     """The KL in closed form, or the log ratio at the sample, which a mixture or flow prior needs."""
     """Dimensions of the latent code."""

@@ -17,7 +17,7 @@ from vae.types import Batch, Data
 SHAPE = (4, 3, 1)
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, *SHAPE)).astype(np.uint8)
 BINARY = jnp.asarray(PIXELS > 127, jnp.float32)
-SAMPLED = {"normal_mixture", "normal_flow"}  # no closed form
+SAMPLED = {"inverse_autoregressive", "normal_mixture", "normal_flow"}  # no closed form
 
 
 def one_step(model, x, rates):

@@ -18,8 +18,10 @@ from vae.distributions import (
     PowerSpherical,
     SpikeAndSlab,
     StraightThroughCategorical,
+    Transformed,
     VonMisesFisher,
 )
+from vae.flows import Flow
 from vae.likelihoods import smooth_bound
 from vae.types import Family
 
@@ -112,6 +114,24 @@ def categorical(latent_dim: int, classes: int = 10, temperature: float = 0.5) ->
         return StraightThroughCategorical(logits=outputs, temperature=jnp.asarray(temperature))
 
     return Family(outputs=(latent_dim, classes), build=build)
+
+
+def transformed(base: Family, flow: Flow, context_dim: int = 0) -> Family:
+    """q(z | x): a base posterior pushed through a flow, whose parameters all examples share.
+
+    flow:        made for the dimension of the base, with the same `context_dim`.
+    context_dim: further outputs of the network, handed to the flow with each example.
+
+    An inverse autoregressive flow gives log q of its own sample without inverting (Kingma et al. 2016, section 3). There is no
+    closed form of the KL: charge it with `objectives.log_ratio`.
+    """
+    (size,) = base.outputs
+
+    def build(outputs: Float[Array, "entries"], params) -> Transformed:
+        context = outputs[size:] if context_dim else ()
+        return Transformed(base.build(outputs[:size]), flow, params, context)
+
+    return Family(outputs=(size + context_dim,), build=build, init=flow.init)
 
 
 def deterministic(latent_dim: int) -> Family:

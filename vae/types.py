@@ -195,11 +195,13 @@ class Family(NamedTuple):
     """How a network's output becomes a distribution.
 
     outputs: the shape the network must produce.
-    build:   maps an array of that shape to a distribution.
+    build:   maps an array of that shape to a distribution; where there is an `init`, build(array, params).
+    init:    key -> params that all examples share (those of a flow), None where the network's output is all there is.
     """
 
     outputs: tuple[int, ...]
-    build: Callable[[Array], Distribution]
+    build: Callable[..., Distribution]
+    init: Callable | None = None
 
 
 class Prior(NamedTuple):

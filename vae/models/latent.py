@@ -22,26 +22,40 @@ def variational_autoencoder(
     """
     x_example = jax.ShapeDtypeStruct(data.shape, jnp.uint8 if data.space == "uint8" else jnp.float32)
     encoded = jax.ShapeDtypeStruct(posterior.outputs, jnp.float32)
-    z_example = jax.eval_shape(lambda o: posterior.build(o).sample(jax.random.key(0)), encoded)
+    shared = posterior.init is not None
+
+    def own_params(key: Key) -> tuple:
+        return (posterior.init(key),) if posterior.init is not None else ()
+
+    def sample_of(outputs):
+        return posterior.build(outputs, *own_params(jax.random.key(0))).sample(jax.random.key(0))
+
+    z_example = jax.eval_shape(sample_of, encoded)
 
     def init(key: Key) -> tuple[Params, PyTree]:
         encoder_key, decoder_key, prior_key = jax.random.split(key, 3)
         encoder_params, encoder_state = encoder.init(encoder_key, x_example, context)
         decoder_params, decoder_state = decoder.init(decoder_key, z_example, context)
+        if shared:
+            encoder_params = {"encoder": encoder_params, "family": own_params(jax.random.fold_in(encoder_key, 1))[0]}
         params = {"posterior": encoder_params, "generative": {"decoder": decoder_params, "prior": prior.init(prior_key)}}
         return params, {"encoder": encoder_state, "decoder": decoder_state}
 
-    def prior_of(params, state, context, settings):
-        def encode(x):
-            return posterior.build(
-                encoder.apply(params["posterior"], state["encoder"], x, context, training=settings.training)[0]
-            )
+    def encode(params, state, x, context, settings):
+        """q(z | x, c), and the encoder's state after it."""
+        own = params["posterior"]
+        network, family = (own["encoder"], (own["family"],)) if shared else (own, ())
+        outputs, encoder_state = encoder.apply(network, state["encoder"], x, context, training=settings.training)
+        return posterior.build(outputs, *family), encoder_state
 
-        return prior.build(params["generative"]["prior"], context, encode)
+    def prior_of(params, state, context, settings):
+        def pseudo_posterior(x):
+            return encode(params, state, x, context, settings)[0]
+
+        return prior.build(params["generative"]["prior"], context, pseudo_posterior)
 
     def infer(params: Params, state: PyTree, x: PyTree, context: PyTree, settings: Settings):
-        outputs, encoder_state = encoder.apply(params["posterior"], state["encoder"], x, context, training=settings.training)
-        q = posterior.build(outputs)
+        q, encoder_state = encode(params, state, x, context, settings)
         p = prior_of(params, state, context, settings)
 
         def draw(key: Key, values: tuple = ()) -> Trace:

@@ -38,6 +38,18 @@ class Pixels(NamedTuple):
     output_bias: Callable | None = None
 
 
+def _inverse_autoregressive(latent_dim: int) -> Family:
+    """Two inverse autoregressive steps with the order turned round between them. (Kingma et al. 2016, section 4.)"""
+    step = flows.inverse_autoregressive(latent_dim, context_dim=latent_dim)
+    flow = flows.chain(step, flows.reverse(latent_dim), step)
+    return posteriors.transformed(posteriors.normal(latent_dim), flow, context_dim=latent_dim)
+
+
+def _flow_prior(latent_dim: int) -> Prior:
+    """A standard normal pushed through one masked autoregressive step."""
+    return priors.flow(latent_dim, flows.masked_autoregressive(latent_dim))
+
+
 LATENTS: Mapping[str, Latents] = {
     "normal": Latents(posteriors.normal, priors.normal),
     "multivariate_normal": Latents(posteriors.multivariate_normal, priors.normal),
@@ -47,8 +59,9 @@ LATENTS: Mapping[str, Latents] = {
     "power_spherical": Latents(posteriors.power_spherical, priors.uniform_sphere),
     "spike_and_slab": Latents(posteriors.spike_and_slab, priors.spike_and_slab),
     "categorical": Latents(posteriors.categorical, priors.categorical),
+    "inverse_autoregressive": Latents(_inverse_autoregressive, priors.normal),
     "normal_mixture": Latents(posteriors.normal, priors.mixture),
-    "normal_flow": Latents(posteriors.normal, lambda n: priors.flow(n, flows.masked_autoregressive(n))),
+    "normal_flow": Latents(posteriors.normal, _flow_prior),
 }
 LIKELIHOODS: Mapping[str, Pixels] = {
     "bernoulli": Pixels(likelihoods.bernoulli, bernoulli_output_bias),

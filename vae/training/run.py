@@ -65,7 +65,7 @@ def train(run: Run, journal: Journal, state: TrainState, pending: Pending) -> tu
     journal.begin(step)
     lengths = list(spans(step, run.steps, (run.log_every, run.checkpoint_every), run.chunk))
     run.program.compile(state, step, lengths[0])
-    window: list[Metrics] = [{name: np.asarray(values) for name, values in pending.items()}] if pending else []
+    window: list[Any] = [{name: np.asarray(values) for name, values in pending.items()}] if pending else []
     clock, timed = time.perf_counter(), 0
     with interruptions() as stop, progress_bar(step, run.steps, enabled=run.progress) as advance:
         for length in lengths:
