@@ -8,7 +8,7 @@ import pytest
 
 from vae import special
 
-DIMS = (2, 3, 5, 10, 20, 64, 1000, 2048)
+DIMS = (2, 3, 10, 20, 64, 2048)
 CONCENTRATIONS = jnp.float32(10.0 ** np.arange(-4, 5.5, 0.5))
 EXTREMES = jnp.float32([0.0, 1e-6, 1e-5, 1e6])
 
@@ -88,7 +88,7 @@ def test_published_power_spherical_information():
 
 
 @pytest.mark.parametrize("function", [special.von_mises_fisher_information, special.power_spherical_information])
-@pytest.mark.parametrize("dim", [2, 3, 64, 2048])
+@pytest.mark.parametrize("dim", [2, 64, 2048])
 def test_information_at_the_extremes(function, dim):
     exact = exact_von_mises_fisher if function is special.von_mises_fisher_information else exact_power_spherical
     value, slope = value_and_slope(function, dim)(EXTREMES)
@@ -98,7 +98,7 @@ def test_information_at_the_extremes(function, dim):
     np.testing.assert_allclose(slope, [0.0, *want_slope], rtol=2e-5)
 
 
-@pytest.mark.parametrize("dim", [2, 3, 10, 64, 2048])
+@pytest.mark.parametrize("dim", [2, 10, 2048])
 def test_bregman_divergence_and_its_gradient(dim):
     """All pairs of a grid, pairs at the factor 4 where the method changes, and pairs that differ in the fourth digit."""
     coarse = np.asarray(CONCENTRATIONS)[::2]
@@ -133,7 +133,7 @@ def test_bregman_divergence_from_and_to_the_uniform_distribution():
 
 def test_second_derivative_of_the_information():
     """Var + kappa dVar/dkappa, by differentiating the recurrence, against mpmath's numerical derivative."""
-    second = jax.grad(jax.grad(lambda k: special.von_mises_fisher_information(7, k)))
+    second = jax.jit(jax.grad(jax.grad(lambda k: special.von_mises_fisher_information(7, k))))
     for concentration in (0.01, 3.0, 100.0):
         exact = mpmath.diff(lambda k: exact_von_mises_fisher(7, k)[4], mpmath.mpf(concentration))
         assert second(jnp.float32(concentration)) == pytest.approx(float(exact), rel=1e-3)

@@ -102,13 +102,17 @@ def angle_velocity(family: AngularFamily, dim: int, concentration: Array, angle:
 
 
 def _tail_length(family, dim, concentration, angle, toward_pole):
-    """Where rate h + curvature h^2 / 2 reaches `_REACH`, or the end of [0, pi]."""
+    """Where rate h + curvature h^2 / 2 reaches `_REACH`, or the end of [0, pi].
+
+    Away from the pole the curvature of the cosine decreases, so that a long way is taken for the whole way.
+    """
     slope = (dim - 2) / jnp.tan(angle) + concentration * family.slope(angle)
     rate = jnp.maximum(jnp.where(toward_pole, slope, -slope), 0.0)
     thinning = jnp.where(toward_pole | (angle > 0.5 * math.pi), jnp.square(jnp.sin(angle)), 1.0)
     curvature = jnp.maximum((dim - 2) / thinning + concentration * family.bend(angle), 1e-12)
     reach = 2.0 * _REACH / (rate + jnp.sqrt(jnp.square(rate) + 2.0 * _REACH * curvature))
-    return jnp.minimum(reach, jnp.where(toward_pole, angle, math.pi - angle))
+    rest = jnp.where(toward_pole, angle, math.pi - angle)
+    return jnp.where(reach > 1.3, rest, jnp.minimum(reach, rest))
 
 
 def _log_sine_ratio(angle, step):
