@@ -188,6 +188,17 @@ def test_extremes_are_finite(kind, dim):
         assert np.all(np.isfinite(leaf))
 
 
+@pytest.mark.parametrize("kind", [VonMisesFisher, PowerSpherical])
+def test_nothing_loops_until_something_happens_and_nothing_leaves_the_device(kind):
+    def loss(concentration, key):
+        z, log_prob = kind(direction=unit(0, 5), concentration=concentration).sample_and_log_prob(key)
+        return jnp.sum(z) + log_prob
+
+    program = str(jax.make_jaxpr(jax.grad(loss))(jnp.float32(2.0), jax.random.key(0)))
+    assert "erf_inv" in program
+    assert not any(word in program for word in ("while", "cond[", "callback"))
+
+
 def test_one_equals_the_batch():
     q, keys = family(unit(5, 64), 3.0), jax.random.split(jax.random.key(1), 4)
     batch, batch_log_prob = jax.jit(jax.vmap(q.sample_and_log_prob))(keys)
