@@ -5,7 +5,6 @@ import pytest
 from scipy.stats import entropy
 
 from vae.evaluation.clustering import cluster_scores, gaussian_mixture, kmeans, kmeans_scores, mixture_scores
-from vae.evaluation.probes import knn_probe, linear_probe
 
 LABELS = np.repeat(np.arange(3), 60)
 BLOBS = 6.0 * np.eye(3)[LABELS] + np.random.default_rng(0).normal(size=(180, 3))
@@ -57,27 +56,6 @@ def test_assignments_depend_on_the_seed_alone():
     np.testing.assert_array_equal(gaussian_mixture(noise, 5, seed=3), gaussian_mixture(noise, 5, seed=3))
 
 
-def test_the_nearest_neighbour_probe_is_that_by_hand():
-    rng = np.random.default_rng(4)
-    train, test = rng.normal(size=(90, 2)), rng.normal(size=(50, 2))
-    labels, true = (train.sum(axis=1) > 0).astype(int), (test.sum(axis=1) > 0).astype(int)
-    flipped = np.where(rng.random(90) < 0.2, 1 - labels, labels)
-    for neighbours in (1, 5):
-        nearest = [np.argsort(np.linalg.norm(train - point, axis=1))[:neighbours] for point in test]
-        by_hand = np.mean([np.mean(flipped[n]) > 0.5 for n in nearest] == (true == 1))
-        assert knn_probe(train, flipped, test, true, neighbours=neighbours) == pytest.approx(by_hand)
-
-
-def test_a_linear_probe_sees_planes_and_a_neighbour_probe_any_shape():
-    rng = np.random.default_rng(5)
-    codes = rng.uniform(-1, 1, size=(2000, 2))
-    diagonal, checker = (codes[:, 0] > codes[:, 1]).astype(int), (codes.prod(axis=1) > 0).astype(int)
-    for labels, right in [(diagonal, 1.0), (checker, 0.5)]:
-        assert linear_probe(codes[:1000], labels[:1000], codes[1000:], labels[1000:]) == pytest.approx(right, abs=0.05)
-        assert knn_probe(codes[:1000], labels[:1000], codes[1000:], labels[1000:]) > 0.93
-    assert linear_probe(codes[:1000] * [1e-3, 1e3], diagonal[:1000], codes[1000:] * [1e-3, 1e3], diagonal[1000:]) > 0.98
-
-
 def test_bad_input_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match="clusters is 4 for 3 codes"):
         kmeans(BLOBS[:3], 4, seed=0)
@@ -87,7 +65,3 @@ def test_bad_input_is_refused_in_one_sentence():
         kmeans_scores(BLOBS, LABELS.astype(float), seed=0)
     with pytest.raises(ValueError, match="got 2 assignments and 3 labels"):
         cluster_scores([0, 1], [0, 1, 2])
-    with pytest.raises(ValueError, match="codes of 3 dimensions to train on and 2 to test"):
-        linear_probe(BLOBS, LABELS, UNEQUAL, UNEQUAL_LABELS)
-    with pytest.raises(ValueError, match="neighbours is 9 for 8 training codes"):
-        knn_probe(BLOBS[:8], LABELS[:8], BLOBS, LABELS, neighbours=9)

@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 from scipy.spatial.distance import cdist
-from sklearn.datasets import load_digits
 
-from vae.evaluation.features import classifier_features
 from vae.evaluation.sample_quality import (
     best_f_scores,
     frechet_distance,
@@ -144,7 +142,7 @@ def test_improved_precision_and_recall_tell_missed_from_stray_modes():
     assert improved_precision_recall(everything, everything + 100) == (0.0, 0.0)
 
 
-# The reference of real data against itself, features
+# The reference of real data against itself
 
 
 def test_the_reference_is_of_the_same_size_and_of_real_data_alone():
@@ -168,20 +166,6 @@ def test_the_reference_is_of_the_same_size_and_of_real_data_alone():
     assert halved.value.precision < halved.reference.precision < 1
 
 
-def test_features_of_a_classifier_tell_digits_apart_and_are_the_same_twice():
-    digits = load_digits()
-    images, labels = digits.images.astype(np.uint8), digits.target
-    features = classifier_features(images[:1000], labels[:1000], seed=0, width=16, epochs=60)
-    assert features.accuracy > 0.9
-    extracted = features.extract(images[1200:])
-    assert extracted.shape == (597, 16)
-    assert np.all(extracted >= 0)
-    again = classifier_features(images[:1000], labels[:1000], seed=0, width=16, epochs=60)
-    np.testing.assert_array_equal(again.extract(images[1200:]), extracted)
-    held_out = with_reference_split(frechet_distance, extracted, features.extract(images[1200:1400, ::-1]), seed=0)
-    assert held_out.value > 3 * held_out.reference, "digits upside down are farther off than other digits"
-
-
 def test_bad_input_is_refused_in_one_sentence():
     with pytest.raises(ValueError, match=r"real features \(400, 5\) and generated ones \(300, 5\); wanted equal shapes"):
         frechet_distance(REAL, FAKE[:300])
@@ -189,5 +173,3 @@ def test_bad_input_is_refused_in_one_sentence():
         improved_precision_recall(REAL[:3], FAKE[:3])
     with pytest.raises(ValueError, match="generated features has 1 of 2000 entries NaN or infinite"):
         frechet_distance(REAL, np.where(np.arange(2000).reshape(400, 5) == 7, np.inf, FAKE))
-    with pytest.raises(ValueError, match="got 400 examples and 3 labels"):
-        classifier_features(REAL, [0, 1, 2], seed=0)

@@ -1,5 +1,6 @@
 """Features of images from a small classifier, for the metrics of sample quality."""
 
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ def classifier_features(
 
     Use one such function for everything that is compared. Raises ValueError where examples and labels differ in number.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
     flat, classes = _flat(x), integer_array("labels", labels, "examples")
@@ -38,8 +40,10 @@ def classifier_features(
         raise ValueError(f"got {len(flat)} examples and {len(classes)} labels; wanted one label for each.")
     train, test = split_rows(len(flat), test_fraction, seed)
     mean, scale = flat[train].mean(), flat[train].std() or 1.0
-    model = MLPClassifier((4 * width, width), random_state=seed)
-    _fit_epochs(model, (flat[train] - mean) / scale, classes[train], epochs)
+    model = MLPClassifier((4 * width, width), max_iter=epochs, tol=0.0, n_iter_no_change=epochs, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed number of epochs is what was asked for
+        model.fit((flat[train] - mean) / scale, classes[train])
 
     def extract(examples: ArrayLike) -> np.ndarray:
         hidden = (_flat(examples) - mean) / scale
@@ -48,13 +52,6 @@ def classifier_features(
         return hidden
 
     return Features(extract, accuracy=float(model.score((flat[test] - mean) / scale, classes[test])))
-
-
-def _fit_epochs(model, x: np.ndarray, labels: np.ndarray, epochs: int) -> None:
-    """Passes over the data one by one: `fit` would warn that a fixed number of them has not converged."""
-    classes = np.unique(labels)
-    for _ in range(epochs):
-        model.partial_fit(x, labels, classes=classes)
 
 
 def _flat(x: ArrayLike) -> np.ndarray:

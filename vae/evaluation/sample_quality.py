@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike
 
 from vae.evaluation.arrays import finite_array, split_rows
 
+DISTANCES_MIB = 64  # of pairwise distances in flight
+
 
 def frechet_distance(real: ArrayLike, generated: ArrayLike) -> float:
     """The squared Frechet (2-Wasserstein) distance of the Gaussians with the moments of two feature sets.
@@ -127,8 +129,8 @@ def improved_precision_recall(real: ArrayLike, generated: ArrayLike, *, neighbou
     Range 0 ... 1. Two halves of one data set do not get 1: each misses some of the other's edge, more so in many dimensions.
     One far outlier has a large ball that makes either number optimistic.
 
-    real, generated: (N, D), equally many and more than `neighbours`; ValueError otherwise. Memory stays within scikit-learn's
-    working memory; time grows with N^2 D. (Kynkaanniemi et al. 2019, eqs. 1 and 2.)
+    real, generated: (N, D), equally many and more than `neighbours`; ValueError otherwise. Memory stays within a few times
+    `DISTANCES_MIB`; time grows with N^2 D. (Kynkaanniemi et al. 2019, eqs. 1 and 2.)
     """
     real, generated = _equally_many(real, generated, fewest=neighbours + 1)
     return PrecisionRecall(
@@ -159,7 +161,8 @@ def _over_distances(points: np.ndarray, centres: np.ndarray, reduce: Callable) -
     """`reduce(distances, start)` of the Euclidean distances to all centres, from row `start` on some rows at a time."""
     from sklearn.metrics import pairwise_distances_chunked
 
-    return np.concatenate(list(pairwise_distances_chunked(points, centres, reduce_func=reduce)))
+    chunks = pairwise_distances_chunked(points, centres, reduce_func=reduce, working_memory=DISTANCES_MIB)
+    return np.concatenate(list(chunks))
 
 
 class WithReference(NamedTuple):
