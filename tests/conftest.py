@@ -32,3 +32,8 @@ def _cache(tmp_path_factory):
     """Decoded data and compiled programs of the tests stay in a folder that pytest removes."""
     if "VAE_CACHE_DIR" not in os.environ:
         os.environ["VAE_CACHE_DIR"] = str(tmp_path_factory.getbasetemp().parent / "vae-cache")
+    # A folder per worker: two writers of one entry could let a third read half of it, which warns.
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    jax.config.update("jax_compilation_cache_dir", str(Path(os.environ["VAE_CACHE_DIR"]) / f"xla-tests-{worker}"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)

@@ -53,6 +53,11 @@ class Evidence(NamedTuple):
     effective_sample_size: Float[Array, "examples"]
 
 
+def evidence_of(log_weights: Float[Array, "samples"]) -> Evidence:
+    """The bound of one example from all its log weights at once, and its errors; shapes ()."""
+    return _summarise(_accumulate(_no_weights(), log_weights), log_weights.shape[0])
+
+
 class _Weights(NamedTuple):
     """Running sums of importance weights, all scaled by exp(-largest)."""
 
@@ -92,10 +97,14 @@ def importance_sampled_evidence(
             log_weights = jax.vmap(lambda k: log_weight(draw(k), x))(keys)
             return _accumulate(weights, jnp.where(index < samples, log_weights, -jnp.inf)), None
 
-        empty = _Weights(largest=jnp.array(-jnp.inf), total=jnp.zeros(()), squares=jnp.zeros(()))
-        return jax.lax.scan(chunk, empty, jnp.arange(0, samples, width))[0]
+        return jax.lax.scan(chunk, _no_weights(), jnp.arange(0, samples, width))[0]
 
     return _summarise(map_examples(one, key, (x, context), batch_size), samples)
+
+
+def _no_weights() -> _Weights:
+    """The sums of nothing."""
+    return _Weights(largest=jnp.array(-jnp.inf), total=jnp.zeros(()), squares=jnp.zeros(()))
 
 
 def _accumulate(weights: _Weights, log_weights: Float[Array, "chunk"]) -> _Weights:
@@ -112,9 +121,12 @@ def _accumulate(weights: _Weights, log_weights: Float[Array, "chunk"]) -> _Weigh
 
 
 def _summarise(weights: _Weights, samples: int) -> Evidence:
-    """The bound, with the delta method's sd(w) / (mean(w) sqrt(K)) = sqrt((sum w^2 / (sum w)^2 - 1/K) K / (K - 1))."""
+    """The bound, with the delta method's sd(w) / (mean(w) sqrt(K)) = sqrt((sum w^2 / (sum w)^2 - 1/K) K / (K - 1)).
+
+    One sample has no known error: NaN.
+    """
     share = weights.squares / jnp.square(weights.total)
-    spread = jnp.maximum(share - 1.0 / samples, 0.0) * samples / max(samples - 1, 1)
+    spread = jnp.maximum(share - 1.0 / samples, 0.0) * samples / (samples - 1) if samples > 1 else jnp.full_like(share, jnp.nan)
     return Evidence(
         log_evidence=weights.largest + jnp.log(weights.total) - jnp.log(samples),
         monte_carlo_error=jnp.sqrt(spread),

@@ -95,7 +95,7 @@ def records_until(path: Path, step: int) -> list[Record]:
     return [record for record in read_records(path) if record["step"] <= step]
 
 
-def numbers(record: Record) -> dict[str, float]:
+def numbers(record: Record) -> dict[str, int | float]:
     """What can be drawn of a record: its finite numbers, by name."""
     return {k: v for k, v in record.items() if k not in ("step", "split") and isinstance(v, int | float) and math.isfinite(v)}
 

@@ -1,0 +1,65 @@
+"""What a feed accepts, and what it holds."""
+
+import jax
+import numpy as np
+import pytest
+
+from vae.data import feed as feed_module
+from vae.data.feed import as_is, feed, gather
+from vae.types import Data
+
+X = np.arange(24, dtype=np.float32).reshape(6, 4)
+
+
+def test_a_feed_knows_its_size_and_the_shape_that_prepare_gives():
+    found = feed({"a": X, "b": np.arange(6)}, lambda key, stored: (stored["a"].reshape(-1, 2, 2), stored["b"]))
+    assert found.size == 6
+    assert (found.spec.shape, found.spec.space) == ((2, 2), "real")
+    assert feed(X).spec.shape == (4,)
+    assert feed({"a": X}).spec.shape == (), "an example of several arrays has no single shape"
+    assert feed(X, spec=Data(shape=(4,), space="binary")).spec.space == "binary"
+
+
+def test_small_data_are_resident_and_large_ones_stay_on_the_host(monkeypatch):
+    assert feed(X).resident
+    assert isinstance(feed(X).arrays, jax.Array)
+    monkeypatch.setattr(feed_module, "RESIDENT_BYTES", X.nbytes - 1)
+    large = feed(X)
+    assert not large.resident
+    assert large.arrays is X, "a memory map must not be read into memory"
+    assert feed(X, resident=True).resident
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_refused(bad):
+    broken = X.copy()
+    broken[3, 1] = bad
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        feed({"whole": X, "broken": broken})
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"a": X, "b": X[:5]}, r"shapes \(6, 4\), \(5, 4\); wanted arrays with one leading axis"),
+        ({"a": X, "b": np.float32(1.0)}, r"shapes \(6, 4\), \(\); wanted"),
+        ((), "no arrays"),
+        (X[:0], "hold no examples"),
+    ],
+)
+def test_arrays_without_a_common_leading_axis_are_refused(arrays, message):
+    with pytest.raises(ValueError, match=message):
+        feed(arrays)
+
+
+def test_gather_takes_the_rows_of_every_array():
+    rows = np.array([[0, 5], [2, 2]])
+    found = gather({"a": X, "b": np.arange(6)}, rows)
+    np.testing.assert_array_equal(found["a"], X[rows])
+    np.testing.assert_array_equal(found["b"], rows)
+
+
+def test_as_is_changes_nothing():
+    x, context = as_is(jax.random.key(0), X)
+    assert x is X
+    assert context == ()

@@ -1,0 +1,117 @@
+"""How each binarisation shows a data set, in training and in evaluation."""
+
+import jax
+import numpy as np
+import pytest
+
+from vae.data import view
+from vae.data.dataset import Split, from_splits
+from vae.data.keyed import binarise
+from vae.data.sources.sprites import render
+
+RNG = np.random.default_rng(0)
+
+
+def data_set(binary=False):
+    def split(count):
+        images = RNG.integers(0, 256, size=(count, 5, 4, 1)).astype(np.uint8)
+        return Split(((images > 127) * 255).astype(np.uint8) if binary else images, np.arange(count, dtype=np.int32))
+
+    return from_splits("made up", {"train": split(400), "validation": split(30), "test": split(20)})
+
+
+GRAY, BINARY = data_set(), data_set(binary=True)
+
+
+def shown(feed, key=0):
+    x, context = jax.jit(feed.prepare)(jax.random.key(key), feed.arrays)
+    assert context == ()
+    return np.asarray(x)
+
+
+def test_dynamic_binarisation_draws_afresh_with_the_pixels_probability():
+    feed = view.training_feed(GRAY, "dynamic")
+    draws = np.stack([shown(feed, key) for key in range(20)])
+    assert feed.spec.space == "binary"
+    assert set(np.unique(draws)) == {0.0, 1.0}
+    assert not np.array_equal(draws[0], draws[1])
+    probability = GRAY.train.x / 255
+    error = np.sqrt((probability * (1 - probability)).mean() / draws.size)
+    assert abs((draws - probability).mean()) < 4 * error
+    assert np.corrcoef(draws.mean(axis=0).ravel(), probability.ravel())[0, 1] > 0.9
+
+
+def test_static_binarisation_is_one_draw_for_ever():
+    feed = view.training_feed(GRAY, "static")
+    np.testing.assert_array_equal(shown(feed, 0), shown(feed, 1))
+    np.testing.assert_array_equal(shown(feed), binarise(GRAY.train.x, "train"))
+    assert (feed.spec.space, feed.arrays.dtype) == ("binary", np.uint8)
+
+
+def test_no_binarisation_shows_gray():
+    feed = view.training_feed(GRAY, "none")
+    np.testing.assert_allclose(shown(feed), GRAY.train.x / 255, rtol=1e-6)
+    assert (feed.spec.space, shown(feed).dtype) == ("real", np.float32)
+
+
+def test_uint8_shows_the_values_themselves():
+    feed = view.training_feed(GRAY, "uint8")
+    np.testing.assert_array_equal(shown(feed), GRAY.train.x)
+    assert (feed.spec.space, shown(feed).dtype) == ("uint8", np.uint8)
+
+
+@pytest.mark.parametrize("binarisation", ["dynamic", "static", "none"])
+def test_a_binary_set_needs_no_draw(binarisation):
+    feed = view.training_feed(BINARY, binarisation)
+    np.testing.assert_array_equal(shown(feed), BINARY.train.x // 255)
+    assert feed.spec.space == "binary"
+    images, _ = view.evaluation_images(BINARY, "test", binarisation, 100)
+    np.testing.assert_array_equal(images, BINARY.test.x // 255)
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_evaluation_sees_one_draw_per_split(split):
+    part = getattr(GRAY, split)
+    want = binarise(part.x, split).astype(np.float32)
+    for binarisation in ("dynamic", "static"):
+        images, labels = view.evaluation_images(GRAY, split, binarisation, 1000)
+        np.testing.assert_array_equal(images, want)
+        np.testing.assert_array_equal(labels, part.label)
+    assert images.dtype == np.float32
+    np.testing.assert_allclose(view.evaluation_images(GRAY, split, "none", 1000)[0], part.x / 255, rtol=1e-6)
+    np.testing.assert_array_equal(view.evaluation_images(GRAY, split, "uint8", 1000)[0], part.x)
+
+
+def test_a_limit_takes_the_first_examples_and_leaves_their_draw():
+    some, labels = view.evaluation_images(GRAY, "test", "static", 7)
+    assert len(some) == len(labels) == 7
+    np.testing.assert_array_equal(some, view.evaluation_images(GRAY, "test", "static", 20)[0][:7])
+
+
+def test_the_mean_image_is_that_of_the_training_set(monkeypatch):
+    np.testing.assert_allclose(view.mean_image(GRAY), GRAY.train.x.mean(axis=0) / 255, rtol=1e-5)
+    monkeypatch.setattr(view, "MEAN_IMAGES", 150)
+    np.testing.assert_allclose(view.mean_image(GRAY), GRAY.train.x[::3].mean(axis=0) / 255, rtol=1e-5)
+    np.testing.assert_array_equal(view.training_feed(GRAY, "dynamic").spec.mean, view.mean_image(GRAY))
+
+
+def test_sprites_are_rendered_inside_the_step():
+    indices = {
+        split: Split(RNG.integers(0, 3 * 6 * 40 * 32 * 32, size=9).astype(np.int32))
+        for split in ("train", "validation", "test")
+    }
+    made = from_splits("sprites", indices, render=render, binary=True)
+    feed = view.training_feed(made, "dynamic")
+    assert feed.arrays.dtype == np.int32, "indices are stored, not images"
+    draw = jax.jit(jax.vmap(render))
+    images = np.asarray(draw(indices["train"].x))
+    np.testing.assert_array_equal(shown(feed), images // 255)
+    assert (feed.spec.shape, feed.spec.space) == ((64, 64, 1), "binary")
+    np.testing.assert_allclose(feed.spec.mean, images.mean(axis=0) / 255, rtol=1e-5)
+    seen, _ = view.evaluation_images(made, "test", "dynamic", 4)
+    np.testing.assert_array_equal(seen, np.asarray(draw(indices["test"].x))[:4] // 255)
+
+
+def test_an_unknown_binarisation_names_the_known_ones():
+    with pytest.raises(ValueError, match="'sometimes'; wanted one of dynamic, static, none, uint8"):
+        view.training_feed(GRAY, "sometimes")

@@ -1,0 +1,90 @@
+"""The report of a model: each number against NumPy, and the names that depend on the space of the data."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vae import models
+from vae.evaluation import elbo_terms, importance_sampled_evidence
+from vae.evaluation.evidence import Evidence
+from vae.evaluation.report import bits_per_dim, compact, evidence_summary, report, standard_error
+from vae.types import Data
+
+RNG = np.random.default_rng(0)
+EVIDENCE = Evidence(
+    log_evidence=jnp.asarray([-10.0, -12.0, -11.0, -15.0]),
+    monte_carlo_error=jnp.asarray([0.1, 0.2, 0.3, 0.4]),
+    effective_sample_size=jnp.asarray([2.0, 9.9, 10.0, 50.0]),
+)
+
+
+def test_the_two_errors_of_the_bound_are_kept_apart():
+    summary = evidence_summary(EVIDENCE, 100, in_space=True)
+    nll = np.array([10.0, 12.0, 11.0, 15.0])
+    assert summary["nll"] == pytest.approx(nll.mean())
+    assert summary["cross_entropy"] is None
+    assert summary["nll_se_images"] == pytest.approx(nll.std(ddof=1) / 2)
+    assert summary["nll_se_mc"] == pytest.approx(math.sqrt(0.01 + 0.04 + 0.09 + 0.16) / 4)
+    assert summary["effective_sample_size"] == pytest.approx(71.9 / 4)
+    assert summary["share_effective_sample_size_under_10"] == 0.5
+    assert summary["nll_samples"] == 100
+
+
+def test_outside_the_likelihoods_space_there_is_only_a_cross_entropy():
+    summary = evidence_summary(EVIDENCE, 100, in_space=False)
+    assert summary["nll"] is None
+    assert summary["cross_entropy"] == pytest.approx(12.0)
+
+
+@pytest.mark.parametrize(
+    ("data_space", "likelihood_space", "meaning"),
+    [
+        ("binary", "binary", True),
+        ("uint8", "uint8", True),
+        ("real", "real", False),  # a density has no bits
+        ("real", "binary", False),  # gray pixels under a Bernoulli
+        ("binary", "real", False),
+    ],
+)
+def test_bits_per_dimension_only_where_they_mean_something(data_space, likelihood_space, meaning):
+    found = bits_per_dim(EVIDENCE, Data(shape=(2, 3, 1), space=data_space), likelihood_space)["bits_per_dim"]
+    assert found == (pytest.approx(12.0 / (6 * math.log(2))) if meaning else None)
+
+
+def images(space):
+    x = RNG.uniform(size=(30, 3, 2, 1)).astype(np.float32)
+    return jnp.asarray(x if space == "real" else np.round(x))
+
+
+@pytest.mark.parametrize(
+    ("space", "likelihood", "named"),
+    [("binary", "bernoulli", "nll"), ("real", "bernoulli", "cross_entropy")],
+)
+def test_a_report_of_images(space, likelihood, named):
+    data = Data(shape=(3, 2, 1), space=space)
+    model = models.mlp(data, latent_dim=3, hidden=(4,), likelihood=likelihood)
+    params, state = jax.jit(model.init)(jax.random.key(0))
+    x = images(space)
+    found = report(model, params, state, x, data, jax.random.key(1), samples=20)
+    elbo_key, evidence_key, _ = jax.random.split(jax.random.key(1), 3)
+    terms = elbo_terms(model, params, state, x, elbo_key)
+    bound = importance_sampled_evidence(model, params, state, x, evidence_key, samples=20).log_evidence
+    kl = np.asarray(terms.rates[0], np.float64)
+    assert found["kl_per_dimension"] == [pytest.approx(kl.mean(axis=0).tolist())]
+    assert found["kl"] == pytest.approx(kl.sum(axis=1).mean(), rel=1e-5)
+    assert found["log_likelihood"] == pytest.approx(float(np.mean(terms.log_likelihood)), rel=1e-5)
+    assert found["elbo"] == pytest.approx(found["log_likelihood"] - found["kl"], rel=1e-5)
+    assert found[named] == pytest.approx(-float(np.mean(bound)), rel=1e-5)
+    assert {"nll", "cross_entropy"} - {named} == {name for name in ("nll", "cross_entropy") if found[name] is None}
+    assert (found["bits_per_dim"] is not None) == (space == "binary")
+    assert (found["examples"], found["latent_dimensions"], found["nll_samples"]) == (30, 3, 20)
+    assert 0 <= found["active_units"] <= 3
+    assert "kl_per_dimension" not in compact(found)
+
+
+def test_standard_error_of_one_value_is_unknown():
+    assert math.isnan(standard_error(np.array([1.0])))
+    assert standard_error(np.array([1.0, 3.0])) == pytest.approx(1.0)
