@@ -1,0 +1,269 @@
+"""Annealed importance sampling: the evidence along a path of densities, from below and, on simulated data, from above.
+
+The paths are in `annealing_paths`. Chains, examples and temperatures are axes: `vmap`, `map_examples` and one `scan`, so that
+memory does not grow with the number of temperatures.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vae.distributions.base import require
+from vae.evaluation.annealing_paths import Path, Schedule, Start, from_prior, sigmoid_temperatures, tempered
+from vae.evaluation.batches import map_examples
+from vae.evaluation.evidence import ROWS_IN_FLIGHT, evidence_of
+from vae.evaluation.hmc import transition
+from vae.types import Key, Model, Params, PyTree
+
+TARGET_ACCEPTANCE = 0.65
+FIRST_STEP_SIZE = 0.5
+WARM_UP = 25
+"""Transitions of the preliminary run at the start, before its first temperature."""
+
+
+class Annealing(NamedTuple):
+    """The settings of annealed importance sampling; structure, not traced.
+
+    temperatures:   T, the length of a chain; the bound tightens with it and memory does not grow.
+    chains:         C, independent chains for each example.
+    leapfrog_steps: of a transition, each one gradient.
+    start:          where the path starts: `from_prior`, `from_posterior`, or a function like them.
+    schedule:       T -> beta_0, ..., beta_T.
+    """
+
+    temperatures: int = 1000
+    chains: int = 16
+    leapfrog_steps: int = 10
+    start: Start = from_prior
+    schedule: Schedule = sigmoid_temperatures
+
+
+DEFAULT = Annealing()
+
+
+class AnnealedEvidence(NamedTuple):
+    """An estimate of log p(x) by annealed importance sampling, one entry for each example.
+
+    log_evidence:          log 1/C sum_c w_c over the chains, a lower bound in expectation; nats.
+    monte_carlo_error:     its standard error over the chains, by the delta method; nats.
+    effective_sample_size: (sum w)^2 / sum w^2, between 1 and C.
+    acceptance:            mean acceptance of the transitions.
+    """
+
+    log_evidence: Float[Array, "examples"]
+    monte_carlo_error: Float[Array, "examples"]
+    effective_sample_size: Float[Array, "examples"]
+    acceptance: Float[Array, "examples"]
+
+
+class BidirectionalBounds(NamedTuple):
+    """Bounds on log p(x) of simulated examples from both sides, one entry for each; nats.
+
+    lower, upper:             a lower and an upper bound in expectation.
+    lower_error, upper_error: their standard errors over the chains. The reverse chains of one example share the exact sample
+                              they start from, so that its own randomness shows in the error over examples only.
+    acceptance:               mean acceptance of the transitions in both directions.
+    """
+
+    lower: Float[Array, "examples"]
+    upper: Float[Array, "examples"]
+    lower_error: Float[Array, "examples"]
+    upper_error: Float[Array, "examples"]
+    acceptance: Float[Array, "examples"]
+
+
+@partial(jax.jit, static_argnames=("model", "annealing", "batch_size"))
+def annealed_evidence(
+    model: Model,
+    params: Params,
+    state: PyTree,
+    x: PyTree,
+    key: Key,
+    *,
+    context: PyTree = (),
+    annealing: Annealing = DEFAULT,
+    batch_size: int | None = None,
+) -> AnnealedEvidence:
+    """log p(x) >= E log 1/C sum_c w_c, with every chain an independent run of annealed importance sampling:
+
+        log w = sum_t (beta_t - beta_(t-1)) log [ p(x, z_(t-1)) / start(z_(t-1)) ],    z_0 ~ start,    z_t ~ T_t(. | z_(t-1))
+
+    E w = p(x) for every T; the bound tightens as T grows. T_t is Hamiltonian Monte Carlo on f_(beta_t). Its step sizes, one for
+    each example and temperature, come from a preliminary run with draws of its own and are then frozen: adapted while the
+    weights are collected they would make them biased. Scores every group of latent variables through `draw(key, values)`.
+
+    batch_size: examples at a time; None keeps about `ROWS_IN_FLIGHT` chains in flight.
+
+    Raises ValueError for fewer than one temperature, chain or leapfrog step; TypeError for latent variables that are discrete,
+    on a surface, or without a density. (Neal 2001, section 2; Wu et al. 2017, section 3.)
+    """
+    betas = _checked_temperatures(annealing)
+
+    def one(key, example):
+        x, context = example
+        adapt_key, run_key = jax.random.split(key)
+        path = annealing.start(model, params, state, x, context)
+        step_sizes = adapted_step_sizes(path, adapt_key, betas, annealing.chains, annealing.leapfrog_steps)
+        chain = partial(forward_chain, path, betas=betas, step_sizes=step_sizes, leapfrog_steps=annealing.leapfrog_steps)
+        log_weights, acceptance = _repeat(chain, run_key, annealing.chains)
+        found = evidence_of(log_weights)
+        return AnnealedEvidence(
+            log_evidence=found.log_evidence,
+            monte_carlo_error=found.monte_carlo_error,
+            effective_sample_size=found.effective_sample_size,
+            acceptance=acceptance,
+        )
+
+    return map_examples(one, key, (x, context), batch_size or max(1, ROWS_IN_FLIGHT // annealing.chains))
+
+
+@partial(jax.jit, static_argnames=("model", "number"))
+def simulate(
+    model: Model, params: Params, state: PyTree, key: Key, number: int, context: PyTree = ()
+) -> tuple[tuple[Array, ...], PyTree]:
+    """`number` draws (z, x) of the model itself: z is then an exact sample of the posterior p(z | x), whatever the encoder.
+
+    context: with a leading axis of `number`, () for none.
+    """
+
+    def one(key, context):
+        prior_key, data_key = jax.random.split(key)
+        values = model.prior(params, state, prior_key, context)
+        return values, model.decode(params, state, values, context).sample(data_key)
+
+    return jax.vmap(one)(jax.random.split(key, number), context)
+
+
+@partial(jax.jit, static_argnames=("model", "annealing", "batch_size"))
+def bidirectional_bounds(
+    model: Model,
+    params: Params,
+    state: PyTree,
+    values: PyTree,
+    x: PyTree,
+    key: Key,
+    *,
+    context: PyTree = (),
+    annealing: Annealing = DEFAULT,
+    batch_size: int | None = None,
+) -> BidirectionalBounds:
+    """log p(x) from both sides (BDMC): forward chains as in `annealed_evidence`, and the same chains run backwards,
+
+        log p(x) <= E [ -log 1/C sum_c 1 / w_c ],    z_T ~ p(z | x),    z_(t-1) ~ T_t(. | z_t)
+
+    from an exact sample of the posterior, which only simulated data have. Where the bounds meet, the settings of the forward
+    chains are good enough for data that this model would draw; real data should be like them for that to carry over.
+
+    values, x: from `simulate`, with a leading axis of examples. The rest is as in `annealed_evidence`.
+    (Grosse et al. 2015; Grosse et al. 2016.)
+    """
+    betas = _checked_temperatures(annealing)
+
+    def one(key, example):
+        values, x, context = example
+        adapt_key, forward_key, reverse_key = jax.random.split(key, 3)
+        path = annealing.start(model, params, state, x, context)
+        step_sizes = adapted_step_sizes(path, adapt_key, betas, annealing.chains, annealing.leapfrog_steps)
+        forward, reverse = (
+            partial(chain, betas=betas, step_sizes=step_sizes, leapfrog_steps=annealing.leapfrog_steps)
+            for chain in (partial(forward_chain, path), partial(reverse_chain, path, values))
+        )
+        log_weights, forward_acceptance = _repeat(forward, forward_key, annealing.chains)
+        reverse_log_weights, reverse_acceptance = _repeat(reverse, reverse_key, annealing.chains)
+        lower, upper = evidence_of(log_weights), evidence_of(-reverse_log_weights)
+        return BidirectionalBounds(
+            lower=lower.log_evidence,
+            upper=-upper.log_evidence,
+            lower_error=lower.monte_carlo_error,
+            upper_error=upper.monte_carlo_error,
+            acceptance=0.5 * (forward_acceptance + reverse_acceptance),
+        )
+
+    return map_examples(one, key, (values, x, context), batch_size or max(1, ROWS_IN_FLIGHT // annealing.chains))
+
+
+def forward_chain(
+    path: Path, key: Key, betas: Array, step_sizes: Float[Array, "steps"], leapfrog_steps: int
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """One chain from the start to the joint density: its log weight and mean acceptance."""
+    start_key, key = jax.random.split(key)
+
+    def step(carry, inputs):
+        values, log_weight = carry
+        index, before, beta, step_size = inputs
+        log_weight += (beta - before) * path.densities(values)[1]
+        moved = transition(tempered(path, beta), jax.random.fold_in(key, index), values, step_size, leapfrog_steps)
+        return (moved.position, log_weight), moved.acceptance
+
+    first = (path.sample(start_key), jnp.zeros(()))
+    (_, log_weight), acceptance = jax.lax.scan(step, first, _temperatures(betas, step_sizes))
+    return log_weight, jnp.mean(acceptance)
+
+
+def reverse_chain(
+    path: Path, values: PyTree, key: Key, betas: Array, step_sizes: Float[Array, "steps"], leapfrog_steps: int
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """The same chain run backwards from a sample of the posterior: its log weight, with E 1/w = 1/p(x), and mean acceptance."""
+
+    def step(carry, inputs):
+        values, log_weight = carry
+        index, before, beta, step_size = inputs
+        moved = transition(tempered(path, beta), jax.random.fold_in(key, index), values, step_size, leapfrog_steps)
+        log_weight += (beta - before) * path.densities(moved.position)[1]
+        return (moved.position, log_weight), moved.acceptance
+
+    first = (values, jnp.zeros(()))
+    (_, log_weight), acceptance = jax.lax.scan(step, first, _temperatures(betas, step_sizes), reverse=True)
+    return log_weight, jnp.mean(acceptance)
+
+
+def adapted_step_sizes(path: Path, key: Key, betas: Array, chains: int, leapfrog_steps: int) -> Float[Array, "steps"]:
+    """A step size for each of beta_1, ..., beta_T, from a preliminary run whose chains are then thrown away:
+
+        log eps <- log eps + mean acceptance over the chains - 0.65
+
+    after every transition; a few at beta_0 bring it to the scale of the start. 0.65 is optimal for many dimensions
+    (Beskos et al. 2013).
+    """
+    start_key, key = jax.random.split(key)
+    every = jnp.concatenate([jnp.full(WARM_UP, betas[0]), betas[1:]])
+
+    def step(carry, inputs):
+        values, log_step = carry
+        index, beta = inputs
+        keys = jax.random.split(jax.random.fold_in(key, index), chains)
+
+        def move(key, values):
+            return transition(tempered(path, beta), key, values, jnp.exp(log_step), leapfrog_steps)
+
+        moved = jax.vmap(move)(keys, values)
+        log_step += jnp.mean(moved.acceptance) - TARGET_ACCEPTANCE
+        return (moved.position, log_step), log_step
+
+    first = (jax.vmap(path.sample)(jax.random.split(start_key, chains)), jnp.log(FIRST_STEP_SIZE))
+    return jnp.exp(jax.lax.scan(step, first, (jnp.arange(every.shape[0]), every))[1][WARM_UP:])
+
+
+def _repeat(chain: Callable, key: Key, chains: int) -> tuple[Array, Array]:
+    """(chains,) log weights of independent chains, and their mean acceptance."""
+    log_weights, acceptance = jax.vmap(chain)(jax.random.split(key, chains))
+    return log_weights, jnp.mean(acceptance)
+
+
+def _temperatures(betas: Array, step_sizes: Array) -> tuple[Array, ...]:
+    """What a chain scans over: index, the temperature before, the temperature, its step size."""
+    return jnp.arange(step_sizes.shape[0]), betas[:-1], betas[1:], step_sizes
+
+
+def _checked_temperatures(annealing: Annealing) -> Float[Array, "temperatures"]:
+    """beta_0, ..., beta_T of settings that make sense."""
+    temperatures, chains, leapfrog_steps = annealing[:3]
+    require(
+        min(temperatures, chains, leapfrog_steps) >= 1,
+        f"got {temperatures} temperatures, {chains} chains and {leapfrog_steps} leapfrog steps; wanted at least 1 of each.",
+    )
+    return annealing.schedule(temperatures)
