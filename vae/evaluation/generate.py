@@ -7,6 +7,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vae.evaluation.latents import encode
@@ -46,7 +47,12 @@ def reconstruct(model: Model, params: Params, state: PyTree, x: PyTree, key: Key
 
 
 def traverse(
-    model: Model, params: Params, state: PyTree, mean: Float[Array, "latent"], dimensions: Array, values: Float[Array, "steps"]
+    model: Model,
+    params: Params,
+    state: PyTree,
+    mean: Float[Array, "latent"],
+    dimensions: Array | np.ndarray,
+    values: Float[Array, "steps"],
 ) -> Array:
     """(dimensions, steps, ...) images: from one example's code, each dimension in turn set to each value; one latent group."""
     codes = jnp.tile(mean, (len(dimensions), len(values), 1))

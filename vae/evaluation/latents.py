@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from vae.evaluation.batches import map_examples
@@ -27,6 +28,8 @@ def encode(model: Model, params: Params, state: PyTree, x: PyTree, key: Key, *, 
     return map_examples(one, key, (x, context), batch_size)
 
 
-def active_units(means: Float[Array, "examples *latent"], threshold: float = ACTIVE_THRESHOLD) -> Bool[Array, "*latent"]:
+def active_units(
+    means: Float[Array | np.ndarray, "examples *latent"], threshold: float = ACTIVE_THRESHOLD
+) -> Bool[Array, "*latent"]:
     """Whether Var_x E_q[z | x] exceeds the threshold, per dimension. (Burda et al. 2016, section 5.)"""
     return jnp.var(means, axis=0) > threshold
