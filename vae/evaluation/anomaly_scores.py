@@ -12,6 +12,7 @@ import optax
 from jaxtyping import Array, Float
 
 from vae.evaluation.batches import map_examples
+from vae.evaluation.gaps import fitted_log_weights
 from vae.objectives import Rate, analytic, log_ratio, log_weight, terms_of
 from vae.types import Key, Model, Params, PyTree, Settings, Trace
 
@@ -87,33 +88,20 @@ def likelihood_regret(
 
         regret(x) = max_phi ELBO(x; phi) - ELBO(x; phi_0)
 
-    phi are the posterior's parameters, started from the trained phi_0 for every example and moved by `steps` steps of
-    `optimiser` with `samples` latent samples each; the generative parameters stay. Both bounds are then averaged over the same
-    `score_samples` fresh draws. At least 0 up to Monte Carlo error if the optimiser converges; it is the part of the
-    amortisation gap that the optimiser finds, large where the encoder was not trained for such an example.
+    phi are the posterior's parameters, fitted by `gaps.fitted_log_weights` from the trained phi_0; both bounds are then
+    averaged over the same `score_samples` fresh draws. At least 0 up to Monte Carlo error if the optimiser converges; it is the
+    part of the amortisation gap that the optimiser finds, large where the encoder was not trained for such an example.
 
     Every example in flight holds its own copy of the posterior's parameters and of the optimiser's state: `batch_size` copies.
     The posterior has to be reparameterised and have a density (TypeError). (Xiao et al. 2020, section 4.)
     """
-    if steps < 0 or samples < 1 or score_samples < 1:
-        raise ValueError(f"got {steps} steps of {samples} samples and {score_samples} to score; wanted at least 0, 1 and 1.")
 
     def one(key, example):
         x, context = example
-        step_key, score_key = jax.random.split(key)
-
-        def loss(posterior, key, samples):
-            draw = model.infer(params | {"posterior": posterior}, state, x, context, Settings())
-            return -jnp.mean(jax.vmap(lambda k: log_weight(draw(k), x))(jax.random.split(key, samples)))
-
-        def step(carry, key):
-            posterior, optimiser_state = carry
-            updates, optimiser_state = optimiser.update(jax.grad(loss)(posterior, key, samples), optimiser_state, posterior)
-            return (optax.apply_updates(posterior, updates), optimiser_state), None
-
-        start = params["posterior"]
-        (fitted, _), _ = jax.lax.scan(step, (start, optimiser.init(start)), jax.random.split(step_key, steps))
-        return loss(start, score_key, score_samples) - loss(fitted, score_key, score_samples)
+        start, fitted = fitted_log_weights(
+            model, params, state, x, context, key, optimiser, steps=steps, samples=samples, score_samples=score_samples
+        )
+        return jnp.mean(fitted - start)
 
     return map_examples(one, key, (x, context), batch_size)
 
