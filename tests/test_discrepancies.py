@@ -23,8 +23,12 @@ def with_garbage(rows):
 
 
 def kernels():
-    gaussian = lambda s: np.exp(-s / (2 * 0.8**2))
-    multiquadric = lambda s: sum(c / (c + s) for c in (0.5, 2.0))
+    def gaussian(square):
+        return np.exp(-square / (2 * 0.8**2))
+
+    def multiquadric(square):
+        return sum(c / (c + square) for c in (0.5, 2.0))
+
     return [(d.gaussian_kernel(0.8), gaussian), (d.inverse_multiquadric_kernel((0.5, 2.0)), multiquadric)]
 
 

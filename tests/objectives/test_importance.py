@@ -88,19 +88,16 @@ def recording(found):
 def test_groups_and_samples_are_not_exchanged(objective_of):
     """M = 2 groups of K = 5 samples, against a loop in NumPy over the log weights that were drawn."""
     found, model = [], toys.linear_gaussian()
-    losses, _ = loss_of(objective_of(2, 5, recording(found), monitors=()), model, off(model), jax.random.key(3), X)
+    objective = objective_of(2, 5, recording(found), monitors=())
+    losses = jax.jit(lambda params: loss_of(objective, model, params, jax.random.key(3), X[:1])[0])(off(model))
     jax.effects_barrier()
-    assert [len(group) for group in found] == [5] * (2 * len(X))
+    assert [len(group) for group in found] == [5, 5]
     bounds = [logsumexp(group) - np.log(5) for group in found]
     if objective_of is multiply_importance_weighted:
         assert losses == pytest.approx(-np.mean(bounds), rel=1e-5)
         return
     assert losses["posterior"] == pytest.approx(-np.mean(bounds), rel=1e-5)
-    matches = []
-    for i in range(len(X)):  # callbacks come example by example or group by group
-        matches.append((np.concatenate([found[2 * i], found[2 * i + 1]]), np.concatenate([found[i], found[i + len(X)]])))
-    pooled = [-np.mean([logsumexp(pair[order]) - np.log(10) for pair in matches]) for order in (0, 1)]
-    assert np.min(np.abs(np.array(pooled) - float(losses["generative"]))) < 1e-4
+    assert losses["generative"] == pytest.approx(np.log(10) - logsumexp(np.concatenate(found)), rel=1e-5)
 
 
 def test_identities_between_the_bounds():
@@ -109,7 +106,9 @@ def test_identities_between_the_bounds():
 
     @jax.jit
     def values(share, order):
-        loss = lambda objective, **settings: loss_of(objective, model, params, key, X, settings)[0]
+        def loss(objective, **settings):
+            return loss_of(objective, model, params, key, X, settings)[0]
+
         return {
             "iwae": loss(importance_weighted(5, **options)),
             "miwae": loss(multiply_importance_weighted(1, 5, **options)),
@@ -128,13 +127,16 @@ def test_identities_between_the_bounds():
     assert values._cache_size() == 1
 
 
+POWER_MEAN = jax.jit(jax.value_and_grad(log_power_mean))
+
+
 @pytest.mark.parametrize("power", [-2.0, -1e-3, 0.0, 1e-6, 1e-3, 0.3, 1.0, 4.0])
 def test_log_power_mean_in_float64(power):
     log_weights = np.array([-3.0, 0.5, 1.25, -80.0, -0.1])
     shifted = log_weights - 700.0  # weights that underflow
     wide = np.asarray(log_weights, np.longdouble)
     exact = np.log(np.mean(np.exp(power * wide))) / power if power else np.mean(wide)
-    got, slope = jax.value_and_grad(log_power_mean)(jnp.asarray(shifted, jnp.float32), power)
+    got, slope = POWER_MEAN(jnp.asarray(shifted, jnp.float32), power)
     assert got == pytest.approx(float(exact) - 700.0, abs=2e-3 if abs(power) < 1e-2 else 2e-4)
     assert np.sum(slope) == pytest.approx(1.0, abs=1e-4)
 
@@ -148,17 +150,23 @@ def test_path_factors_of_iwae_ciwae_and_renyi():
     share, order, k = 0.3, 0.4, len(log_weights)
     weights = np.exp(log_weights - logsumexp(log_weights))
     tempered = np.exp((1 - order) * log_weights - logsumexp((1 - order) * log_weights))
-    given = jnp.asarray(log_weights, jnp.float32)
-    iwae = lambda lw: jax.nn.logsumexp(lw) - jnp.log(k)
-    np.testing.assert_allclose(path_factors(iwae, given), weights, rtol=1e-5)
-    mixed = path_factors(lambda lw: share * jnp.mean(lw) + (1 - share) * iwae(lw), given)
+
+    def factors(given):
+        return {
+            "iwae": path_factors(log_mean_weight, given),
+            "ciwae": path_factors(lambda lw: share * jnp.mean(lw) + (1 - share) * log_mean_weight(lw), given),
+            "renyi": path_factors(lambda lw: log_power_mean(lw, 1 - order), given),
+            "elbo": path_factors(jnp.mean, given),
+            "none": path_factors(log_mean_weight, given.at[1].set(-jnp.inf)),
+        }
+
+    got = jax.jit(factors)(jnp.asarray(log_weights, jnp.float32))
+    np.testing.assert_allclose(got["iwae"], weights, rtol=1e-5)
     slopes = share / k + (1 - share) * weights
-    np.testing.assert_allclose(mixed, (share / k + (1 - share) * weights**2) / slopes, rtol=1e-5)
-    np.testing.assert_allclose(
-        path_factors(lambda lw: log_power_mean(lw, 1 - order), given), order + (1 - order) * tempered, rtol=1e-4
-    )
-    np.testing.assert_allclose(path_factors(jnp.mean, given), 1.0, rtol=1e-6)
-    assert path_factors(iwae, given.at[1].set(-jnp.inf))[1] == 0
+    np.testing.assert_allclose(got["ciwae"], (share / k + (1 - share) * weights**2) / slopes, rtol=1e-5)
+    np.testing.assert_allclose(got["renyi"], order + (1 - order) * tempered, rtol=1e-4)
+    np.testing.assert_allclose(got["elbo"], 1.0, rtol=1e-6)
+    assert got["none"][1] == 0, "what carries no weight has no gradient to scale"
 
 
 def test_doubly_reparameterised_gradient_of_a_renyi_bound_is_unbiased():
@@ -196,5 +204,5 @@ def test_sizes_are_refused():
         importance_weighted(0)
     with pytest.raises(ValueError, match="groups is 0"):
         multiply_importance_weighted(0, 5)
-    with pytest.raises(ValueError, match="elbo_share is 1.5"):
+    with pytest.raises(ValueError, match=r"elbo_share is 1\.5"):
         combined_importance_weighted(5, 1.5)

@@ -35,6 +35,7 @@ from vae.objectives.core import over_batch as over_batch
 from vae.objectives.core import plain as plain
 from vae.objectives.core import terms_of as terms_of
 from vae.objectives.core import total_rate as total_rate
+from vae.objectives.estimators import Estimator as Estimator
 from vae.objectives.estimators import doubly_reparameterised as doubly_reparameterised
 from vae.objectives.estimators import reparameterised as reparameterised
 from vae.objectives.estimators import score_function as score_function
