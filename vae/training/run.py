@@ -1,7 +1,7 @@
 """The host's side of training: from chunk to chunk, with records, validations and checkpoints at their steps."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +15,6 @@ from vae.training.loop import Program, spans
 from vae.training.progress import progress_bar
 from vae.training.records import Record
 from vae.training.state import TrainState, usable_params
-from vae.training.step import Metrics
 from vae.training.stopping import Stop
 from vae.types import Batch, Model, PyTree
 
@@ -113,7 +112,7 @@ def validation_means(model: Model, params: PyTree, model_state: PyTree, batch: B
     return {name: float(batch_mean(values, batch.weight)) for name, values in means.items()}
 
 
-def on_host(window: list[Metrics]) -> dict[str, np.ndarray]:
+def on_host(window: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """The metrics of a window's steps, one array per name with a leading axis of steps."""
     chunks = jax.device_get(window)
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]} if chunks else {}

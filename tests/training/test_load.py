@@ -1,0 +1,132 @@
+"""A run read back: best or latest, in a fresh process, for a model that this repository does not know."""
+
+import os
+import subprocess
+import sys
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import toys
+from unchecked import unchecked
+
+import vae
+from vae.training.checkpoint import CheckpointError
+from vae.training.digest import tree_sha256
+from vae.training.workdir import RunError
+from vae.types import Batch
+
+X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+OUTSIDE = '''
+"""A model of the user's own."""
+from vae import likelihoods, networks, posteriors, priors
+from vae.models import variational_autoencoder
+
+
+def linear(data, latent_dim):
+    posterior = posteriors.normal(latent_dim)
+    return variational_autoencoder(
+        encoder=networks.mlp((), posterior.outputs),
+        decoder=networks.mlp((), data.shape),
+        posterior=posterior,
+        prior=priors.normal(latent_dim),
+        likelihood=likelihoods.normal(data.shape),
+        data=data,
+    )
+'''
+
+
+def fit(workdir, model, **changed):
+    validation = Batch(x=jnp.asarray(X[:10]), context=(), weight=jnp.ones(10))
+    arguments = {"steps": 6, "batch_size": 10, "log_every": 3, "checkpoint_every": 2, "validation": validation}
+    arguments |= {"progress": False, **changed}
+    return vae.fit(model, vae.elbo(), optax.adam(0.05), X, jax.random.key(0), workdir=workdir, **arguments)
+
+
+@pytest.fixture
+def outside(tmp_path, monkeypatch):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "users_own_model.py").write_text(OUTSIDE)
+    monkeypatch.syspath_prepend(folder)
+    import users_own_model
+
+    yield folder, users_own_model
+    sys.modules.pop("users_own_model")
+
+
+def test_a_model_from_outside_is_loaded_in_a_fresh_process(tmp_path, outside):
+    folder, module = outside
+    fitted = fit(tmp_path / "run", vae.reference_to(module.linear, latent_dim=2))
+    script = (
+        "import sys, vae; from vae.training.digest import tree_sha256\n"
+        "loaded = vae.load(sys.argv[1], 'latest')\n"
+        "print(loaded.step, loaded.data.shape, tree_sha256(loaded.params))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    fresh = [sys.executable, "-c", script, str(tmp_path / "run")]
+    done = subprocess.run(fresh, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == f"6 (4,) {tree_sha256(fitted.params)}"
+    loaded = vae.load(tmp_path / "run", "latest")
+    assert loaded.config["model"] == {"function": "users_own_model:linear", "arguments": {"latent_dim": 2}}
+    chex.assert_trees_all_equal(loaded.params, fitted.params)
+
+
+def test_what_a_fresh_process_could_not_find_is_refused():
+    def inside(data):
+        return None
+
+    with pytest.raises(ValueError, match=r"a lambda .* cannot be found again"):
+        vae.reference_to(lambda data: None)
+    with pytest.raises(ValueError, match="defined inside another function"):
+        vae.reference_to(inside)
+    script = "import vae\ndef own(data): ...\ntry:\n    vae.reference_to(own)\nexcept ValueError as e:\n    print(e)\n"
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert "belongs to the script that runs as __main__" in said
+    assert said.count("\n") == 1
+
+
+def test_a_module_that_is_gone_is_named(tmp_path, outside, monkeypatch):
+    folder, module = outside
+    fit(tmp_path / "run", vae.reference_to(module.linear, latent_dim=2))
+    (folder / "users_own_model.py").unlink()
+    monkeypatch.delitem(sys.modules, "users_own_model")
+    with pytest.raises(ValueError, match="module users_own_model of users_own_model:linear cannot be imported"):
+        vae.load(tmp_path / "run")
+    monkeypatch.setitem(sys.modules, "users_own_model", module)
+
+
+def test_a_run_of_a_model_object_needs_it_again(tmp_path):
+    fitted = fit(tmp_path / "run", toys.linear_gaussian())
+    with pytest.raises(RunError, match=r"fitted with a model object, which no file can hold; pass it as model="):
+        vae.load(tmp_path / "run")
+    loaded = vae.load(tmp_path / "run", "latest", model=toys.linear_gaussian())
+    chex.assert_trees_all_equal(loaded.params, fitted.params)
+    assert loaded.step == 6
+
+
+def test_best_is_the_highest_validation_elbo_and_latest_the_last_step(tmp_path):
+    """An optimiser that climbs down makes every step worse than the one before."""
+    climbing_down = fit(tmp_path / "run", toys.linear_gaussian(), settings={"learning_rate": -1.0})
+    scores = {r["step"]: r["elbo"] for r in climbing_down.records if r["split"] == "validation"}
+    assert max(scores, key=scores.get) == 2 != max(scores)
+    best = vae.load(tmp_path / "run", model=toys.linear_gaussian())
+    latest = vae.load(tmp_path / "run", "latest", model=toys.linear_gaussian())
+    assert (best.step, best.which, latest.step, latest.which) == (2, "best", 6, "latest")
+    assert tree_sha256(best.params) != tree_sha256(latest.params)
+
+
+def test_without_validation_there_is_no_best(tmp_path):
+    fit(tmp_path / "run", toys.linear_gaussian(), validation=None)
+    with pytest.raises(CheckpointError, match="there is no checkpoint with a score"):
+        vae.load(tmp_path / "run", model=toys.linear_gaussian())
+
+
+def test_what_is_not_there_is_said(tmp_path):
+    with pytest.raises(RunError, match=r"is not a run: it has no config.json"):
+        vae.load(tmp_path)
+    with unchecked(), pytest.raises(ValueError, match="which is 'newest'; wanted 'best' or 'latest'"):
+        vae.load(tmp_path, "newest")
