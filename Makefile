@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/.installed
 
 # Everything that is kept between runs (decoded data, compiled programs) stays inside this folder.
 export VAE_CACHE_DIR ?= $(CURDIR)/runs/.cache
+export MPLCONFIGDIR ?= $(VAE_CACHE_DIR)/matplotlib
 
 .PHONY: train test lint smoke clean
 .DEFAULT_GOAL := train
