@@ -26,6 +26,7 @@ from vae.training.fit import Fitted, fit
 from vae.training.load import Loaded, load
 from vae.training.state import TrainState, initial_state
 from vae.training.step import make_train_step
+from vae.training.sweep import sweep
 from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Settings, Terms, Trace
 
 __all__ = [
@@ -68,5 +69,6 @@ __all__ = [
     "resolve",
     "schedules",
     "standard_normal",
+    "sweep",
     "variational_autoencoder",
 ]

@@ -69,16 +69,27 @@ def scan_steps(step: Callable, state: TrainState, per_step: PyTree, length: int)
     return state, jax.tree.map(lambda leaf: leaf[None], metrics)
 
 
-def make_program(train_step: TrainStep, feed: Feed, batch_size: int) -> Program:
-    """The training program of a feed: rows are gathered on the device where the data are resident, else on the host."""
+def one_run(chunk: Callable) -> Callable:
+    """A chunk of one run, as it is: the default of `make_program`."""
+    return chunk
+
+
+def make_program(train_step: TrainStep, feed: Feed, batch_size: int, lift: Callable = one_run) -> Program:
+    """The training program of a feed: rows are gathered on the device where the data are resident, else on the host.
+
+    lift: what is made of (state, data) -> (state, metrics) before it is compiled; a sweep maps it over many states.
+    """
     source = (_resident if feed.resident else _streamed)(feed, batch_size)
 
     @partial(jax.jit, static_argnames="length", donate_argnames="state")
     def chunk(state: TrainState, argument: PyTree, length: int):
-        def step(state, scanned):
-            return on_stored(train_step, feed, state, source.stored(argument, scanned))
+        def of_one(state, argument):
+            def step(state, scanned):
+                return on_stored(train_step, feed, state, source.stored(argument, scanned))
 
-        return scan_steps(step, state, source.per_step(state, argument, length), length)
+            return scan_steps(step, state, source.per_step(state, argument, length), length)
+
+        return lift(of_one)(state, argument)
 
     compiled: dict[int, Any] = {}
 
