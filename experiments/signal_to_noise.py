@@ -1,6 +1,6 @@
 """Does a tighter bound drown the encoder's gradient in noise, and does the doubly reparameterised gradient not?
 
-    python -m experiments.signal_to_noise                    1 to 2 minutes on two cores
+    python -m experiments.signal_to_noise                    a minute of processor time
     python -m experiments.signal_to_noise --smoke            a few seconds, numbers without meaning
     python -m experiments.signal_to_noise --preset gpu       ten times the gradients
 

@@ -14,7 +14,7 @@ from vae.objectives.core import mean_rates
 from vae.types import Latent, Terms
 
 ACTIVE_VARIANCE = 0.01
-WATCHED_EXAMPLES = 128
+WATCHED_EXAMPLES = 32
 LISTED_DIMENSIONS = 256
 
 
