@@ -22,6 +22,7 @@ from experiments.benchmarks.timing import Times
 from experiments.benchmarks.trainer import LEARNING_RATE
 from vae.objectives import analytic, importance_weighted, log_weight, terms_of
 from vae.training.loop import on_stored, stored_example
+from vae.training.state import initial_state
 from vae.types import Settings
 
 SHAPE, BATCH, LATENT, HIDDEN = (6, 6, 1), 8, 3, 16
@@ -168,7 +169,7 @@ def test_tanh_by_hand(problem, batch):
 def test_torch_importance_weighting_is_ours(problem, batch):
     x, _ = batch
     noise = np.random.default_rng(3).standard_normal((BATCH, TINY_IWAE.samples, LATENT)).astype(np.float32)
-    wanted = loss_of(TINY_IWAE, params_of(problem.weights), x, noise)
+    wanted = jax.jit(partial(loss_of, TINY_IWAE))(params_of(problem.weights), x, noise)
     trainer = PEERS["torch resident"].build(problem._replace(preset=TINY_IWAE))
     np.testing.assert_allclose(trainer.step(x, noise), wanted, rtol=1e-4)
 
@@ -215,12 +216,18 @@ def test_torch_convolutions_are_ours():
         places.weight.copy_(torch.tensor(features(np.asarray(decoder["places"]["kernel"]).T, 6).copy()))
         places.bias.zero_()
     x = np.random.default_rng(4).random((1, 8, 8, 1)).astype(np.float32)
-    z = np.asarray(model.infer(params, state, x[0], (), Settings())(jax.random.key(0)).latents[0].posterior.mean)
+
+    @jax.jit
+    def both(image):
+        mean = model.infer(params, state, image, (), Settings())(jax.random.key(0)).latents[0].posterior.mean
+        return mean, model.decode(params, state, (mean,)).logits
+
+    z, wanted = map(np.asarray, both(x[0]))
     with torch.no_grad():
         mean = network.encoder(torch.tensor(x.reshape(1, 64)))[0, :LATENT]
         logits = network.decoder(torch.tensor(z[None])).reshape(8, 8, 1)
     np.testing.assert_allclose(mean, z, atol=1e-5)
-    np.testing.assert_allclose(logits, model.decode(params, state, (jnp.asarray(z),)).logits, atol=1e-5)
+    np.testing.assert_allclose(logits, wanted, atol=1e-5)
 
 
 def batch_native_step(params, moments, x, key):
@@ -260,9 +267,12 @@ def test_code_for_one_example_costs_what_code_for_a_batch_costs():
 @pytest.mark.parametrize("name", ["mlp", "conv28", "conv64"])
 def test_the_limit_multiplies_what_a_step_multiplies(name):
     """The matrix products of the gradient, counted in its jaxpr, are those that the preset lists."""
-    preset = PRESETS[name]._replace(objective=lambda: vae.elbo(monitors=()))
-    step, source, state = ours.pieces(preset, images_like(preset.shape, preset.batch_size))
-    jaxpr = jax.make_jaxpr(partial(on_stored, step, source))(state, stored_example(source, preset.batch_size))
+    preset, objective, optimiser = PRESETS[name], vae.elbo(monitors=()), optax.adam(LEARNING_RATE)
+    source = ours.feed_of(images_like(preset.shape, preset.batch_size))
+    model = preset.build(source.spec)
+    state = jax.eval_shape(lambda: initial_state(model, objective, optimiser, jax.random.key(0)))
+    step = partial(on_stored, vae.make_train_step(model, objective, optimiser), source)
+    jaxpr = jax.make_jaxpr(step)(state, stored_example(source, preset.batch_size))
     batch_size = preset.batch_size
     assert sum(flops for flops in products_in(jaxpr.jaxpr) if flops > 1000 * batch_size) == preset.flops
 

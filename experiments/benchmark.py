@@ -1,0 +1,203 @@
+"""How fast is a step, beside its own matrix products and beside everyone else's step?
+
+    python -m experiments.benchmark --quick                      about a minute on two quiet cores
+    python -m experiments.benchmark --json benchmarks/NAME.json  everything, some ten minutes
+    python -m experiments.benchmark --pin 1 --presets mlp        on one core
+
+Every preset is timed as `vae.fit` runs it, in rounds that take turns with its peers and with its limit: the same matrix
+products alone, in a scan, with an SGD update. Ratios are our speed over the other's, from the fastest rounds and as the median
+of paired rounds; on a shared machine they are what holds. The figure (beside the JSON) is the roofline. Peers that are not
+installed are named: pip install 'vae[bench]' has them all.
+"""
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+import vae
+from experiments import command_line
+from experiments.benchmarks.floor import Machine, measure_machine
+from experiments.benchmarks.peers import PEERS
+from experiments.benchmarks.presets import PRESETS, QUICK_PRESETS, Preset
+from experiments.benchmarks.rounds import LIMIT, OURS, Effort, Row, contest
+from experiments.benchmarks.start import Start, measure_start
+
+QUICK = Effort(rounds=3, seconds=0.15)
+FULL = Effort(rounds=15, seconds=1.0)
+QUICK_NAMES = ("mlp", "iwae-5", "conv28", "evaluation")
+QUICK_IMAGES, IMAGES = 10_000, 60_000
+START_PRESET = "mlp"
+COLUMNS = ("images/s", "steps/s", "ours over it: fastest", "paired median", "of GEMM limit", "of peak")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The flags of a benchmark."""
+
+    quick: bool = False
+    """A minute: fewer presets, rounds and images."""
+    presets: tuple[str, ...] = ()
+    """Which; all of them by default."""
+    peers: tuple[str, ...] = tuple(PEERS)
+    """Which."""
+    rounds: int | None = None
+    """In which every contestant has its turn."""
+    json: Path | None = None
+    """Where the rows go; the roofline goes beside it."""
+    pin: int | None = None
+    """Run on this many cores."""
+    start: bool = True
+    """Time a cold and a warm start in fresh processes."""
+
+
+def main(config: Config) -> int:
+    """Measure, print, write."""
+    require_known(config)
+    pin_to(config.pin)
+    effort = QUICK if config.quick else FULL
+    effort = effort._replace(rounds=config.rounds or effort.rounds)
+    known = QUICK_PRESETS if config.quick else PRESETS
+    names = config.presets or (QUICK_NAMES if config.quick else tuple(PRESETS))
+    machine = measure_machine()
+    images, source = images_of(QUICK_IMAGES if config.quick else IMAGES)
+    rows: list[Row] = []
+    for name in names:
+        rows += contest(name, known[name], fitting(images, known[name]), config.peers, effort, machine)
+        print(f"{name}: done", file=sys.stderr)
+    starts = starts_of(START_PRESET) if config.start else {}
+    facts = facts_of(machine, source) | {name: start._asdict() for name, start in starts.items()}
+    show(rows, facts)
+    path = config.json or Path("runs") / "benchmark.json"
+    write(path, rows, facts, machine)
+    return 0
+
+
+def require_known(config: Config) -> None:
+    """Refuse names that are not in the registries, and numbers that are none."""
+    for kind, given, known in (("preset", config.presets, PRESETS), ("peer", config.peers, PEERS)):
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise ValueError(f"{kind} is {unknown[0]!r}; wanted one of {', '.join(known)}.")
+    if config.rounds is not None and config.rounds < 1:
+        raise ValueError(f"rounds is {config.rounds}; wanted at least 1.")
+    if config.pin is not None and not 1 <= config.pin <= os.cpu_count():
+        raise ValueError(f"pin is {config.pin}; wanted 1 to {os.cpu_count()} cores.")
+
+
+def pin_to(cores: int | None) -> None:
+    """Start this command again on so many cores: libraries count theirs when they are imported."""
+    available = sorted(os.sched_getaffinity(0))
+    if cores is not None and len(available) > cores:
+        os.sched_setaffinity(0, available[:cores])
+        os.execv(sys.executable, [sys.executable, "-m", "experiments.benchmark", *sys.argv[1:]])
+
+
+def images_of(limit: int) -> tuple[np.ndarray, str]:
+    """Training images of MNIST where they are at hand, else noise of the same shape; and which of the two."""
+    try:
+        return np.asarray(vae.data.load("mnist").train.x[:limit]), "MNIST"
+    except (OSError, ValueError, ImportError):
+        rng = np.random.default_rng(0)
+        return rng.integers(0, 256, (limit, 28, 28, 1), np.uint8), "random pixels (MNIST is not at hand)"
+
+
+def fitting(images: np.ndarray, preset: Preset) -> np.ndarray:
+    """The images on the preset's canvas, padded with black; a larger one takes fewer, so that all hold as many pixels."""
+    side, own = preset.shape[0], images.shape[1]
+    pad = (side - own) // 2
+    if pad <= 0:
+        return images
+    return np.pad(images[: len(images) * own**2 // side**2], ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+
+
+def starts_of(preset: str) -> dict[str, Start]:
+    """The start of a fresh process without and with a compilation cache."""
+    with tempfile.TemporaryDirectory() as cache:
+        return {name: measure_start(preset, Path(cache)) for name in ("cold_start", "warm_start")}
+
+
+def facts_of(machine: Machine, source: str) -> dict[str, Any]:
+    """What the numbers were measured on."""
+    versions = {"python": platform.python_version(), "jax": jax.__version__}
+    if find_spec("torch"):
+        import torch
+
+        versions |= {"torch": torch.__version__, "torch_threads": torch.get_num_threads()}
+    return {
+        "device": jax.devices()[0].device_kind,
+        "platform": jax.default_backend(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_average": os.getloadavg()[0],
+        "data": source,
+        "peak_flops_per_second": machine.flops_per_second,
+        "bytes_per_second": machine.bytes_per_second,
+        **versions,
+    }
+
+
+def show(rows: list[Row], facts: dict[str, Any]) -> None:
+    """Print a table for each preset, what the peers are, and what it was measured on."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    for preset in dict.fromkeys(row["preset"] for row in rows):
+        own, *_ = shown = [row for row in rows if row["preset"] == preset]
+        table = Table(title=preset, caption=costs_line(own), title_justify="left", caption_justify="left")
+        table.add_column("")
+        for column in COLUMNS:
+            table.add_column(column, justify="right")
+        for row in shown:
+            table.add_row(row["peer"], *cells(row))
+        console.print(table)
+    for peer, note in {row["peer"]: row["note"] for row in rows if row["note"]}.items():
+        console.print(f"{peer}: {note}", highlight=False)
+    console.print(json.dumps(facts, indent=1), highlight=False)
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """A row of the printed table, after its name."""
+    if row["status"] != "measured":
+        return (row["status"], *[""] * (len(COLUMNS) - 1))
+    return (
+        f"{row['images_per_second']:,.0f}",
+        f"{row['steps_per_second']:,.1f}",
+        "" if row["peer"] == OURS else f"{row['ratio_fastest']:.2f}",
+        "" if row["peer"] == OURS else f"{row['ratio_median']:.2f}",
+        "" if row["peer"] == LIMIT else f"{100 * row['own_gemm_limit_fraction']:.0f} %",
+        f"{100 * row['model_flops_utilisation']:.0f} %",
+    )
+
+
+def costs_line(own: Row) -> str:
+    """Memory and traffic of our program, in words."""
+    parts = [f"{own['model_flops'] / 1e6:,.0f} MFLOP of products"]
+    if own.get("bytes_moved"):
+        parts.append(f"{own['bytes_moved'] / 1e6:,.0f} MB moved")
+    if own.get("temporary_bytes") is not None:
+        parts.append(f"{own['temporary_bytes'] / 1e6:,.1f} MB temporary")
+    return ", ".join(parts)
+
+
+def write(path: Path, rows: list[Row], facts: dict[str, Any], machine: Machine) -> None:
+    """The rows as JSON and the roofline beside them."""
+    from experiments.benchmarks.roofline import roofline
+    from vae.visualise.style import save
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"facts": facts, "rows": rows}, indent=1) + "\n")
+    save(roofline(rows, machine, f"Roofline: {facts['device']}, {facts['cores']} cores"), path.with_suffix(".png"))
+    print(f"written: {path}, {path.with_suffix('.png')}")
+
+
+if __name__ == "__main__":
+    command_line.run(main, Config)

@@ -1,0 +1,1 @@
+"""The parts of `python -m experiments.benchmark`: what is run, against whom, and how it is timed."""

@@ -1,0 +1,117 @@
+"""One preset against its peers and its limit: from contestants to rows of the table."""
+
+import contextlib
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments.benchmarks import ours
+from experiments.benchmarks.costs import Costs, costs, device_peak_bytes
+from experiments.benchmarks.floor import Machine, floor
+from experiments.benchmarks.peers import PEERS, Peer
+from experiments.benchmarks.presets import Preset
+from experiments.benchmarks.timing import Ratio, Run, Times, interleave, ratio, steps_for
+from experiments.benchmarks.trainer import Trainer
+
+OURS, LIMIT = "vae", "gemm limit"
+FLOOR_CHUNK = 10
+Row = dict[str, Any]
+
+
+class Effort(NamedTuple):
+    """How long to measure.
+
+    rounds:  in which every contestant has its turn.
+    seconds: that a turn lasts about.
+    """
+
+    rounds: int
+    seconds: float
+
+
+def contest(name: str, preset: Preset, images: np.ndarray, peers: Sequence[str], effort: Effort, machine: Machine) -> list[Row]:
+    """The rows of one preset: ours first, the limit, then every peer that can do it, installed or not."""
+    problem = ours.problem_of(preset, images)
+    mine = (ours.build_evaluation if preset.images else ours.build)(problem)
+    wanted = {peer: PEERS[peer] for peer in peers if PEERS[peer].does(preset)}
+    built, failed = build_all({peer: entry for peer, entry in wanted.items() if entry.installed}, problem)
+    runs: dict[str, Run] = {OURS: mine.run, LIMIT: floor(preset.layers, 1 if preset.images else FLOOR_CHUNK)}
+    runs |= {peer: trainer.run for peer, trainer in built.items()}
+    multiples = {OURS: mine.multiple, LIMIT: 1 if preset.images else FLOOR_CHUNK}
+    steps = {peer: steps_for(run, effort.seconds, multiples.get(peer, 1)) for peer, run in runs.items()}
+    times = interleave(runs, steps, effort.rounds)
+    priced = costs(compiled_of(preset, problem))
+    fraction = times[LIMIT].fastest / times[OURS].fastest
+    rows = [
+        row(name, preset, peer, times[peer], ratio(times[OURS], times[peer]), fraction, times[LIMIT], machine) for peer in runs
+    ]
+    rows[0] |= measured_costs(priced)
+    missing = {peer: "not installed" for peer, entry in wanted.items() if not entry.installed} | failed
+    return rows + [absent(name, peer, status) for peer, status in missing.items()]
+
+
+def build_all(peers: Mapping[str, Peer], problem: Any) -> tuple[dict[str, Trainer], dict[str, str]]:
+    """Build every peer and let it take a step; one that cannot (no compiler for torch.compile) is named with its error."""
+    built, failed = {}, {}
+    for name, peer in peers.items():
+        try:
+            with warnings.catch_warnings(), contextlib.redirect_stdout(None):
+                warnings.simplefilter("ignore")  # theirs to mend
+                trainer = peer.build(problem)
+                trainer.run(1)
+            built[name] = trainer
+        except Exception as error:
+            failed[name] = f"failed: {type(error).__name__}: {' '.join(str(error).split())[:160]}"
+    return built, failed
+
+
+def compiled_of(preset: Preset, problem: Any) -> Any:
+    """The compiled step, or the compiled evaluation."""
+    if not preset.images:
+        return ours.one_step(preset, problem.images)
+    call, arguments = ours.evaluator(problem)
+    return call.func.lower(*arguments, **call.keywords).compile()
+
+
+def row(
+    name: str, preset: Preset, peer: str, times: Times, faster: Ratio, fraction: float, limit: Times, machine: Machine
+) -> Row:
+    """One line of the table; `ratio_*` are ours over the peer's, `gemm_limit_fraction` is ours."""
+    images = preset.images or preset.batch_size
+    flops_per_second = preset.flops / times.fastest
+    return {
+        "preset": name,
+        "peer": peer,
+        "status": "measured",
+        "note": PEERS[peer].note if peer in PEERS else "",
+        "ratio_fastest": faster.fastest,
+        "ratio_median": faster.median,
+        "gemm_limit_fraction": fraction,
+        "own_gemm_limit_fraction": limit.fastest / times.fastest,
+        "images_per_second": images / times.fastest,
+        "steps_per_second": 1.0 / times.fastest,
+        "seconds_per_step_fastest": times.fastest,
+        "seconds_per_step_median": times.median,
+        "model_flops": preset.flops,
+        "flops_per_second": flops_per_second,
+        "model_flops_utilisation": flops_per_second / machine.flops_per_second,
+    }
+
+
+def measured_costs(priced: Costs) -> Row:
+    """What the compiler says of our program, and the device of its memory."""
+    return {
+        "compiled_flops": priced.flops,
+        "bytes_moved": priced.bytes_moved,
+        "temporary_bytes": priced.temporary,
+        "argument_bytes": priced.arguments,
+        "device_peak_bytes": device_peak_bytes(),
+    }
+
+
+def absent(name: str, peer: str, status: str) -> Row:
+    """The line of a peer that was not measured."""
+    numbers = dict.fromkeys(("ratio_fastest", "ratio_median", "gemm_limit_fraction", "images_per_second"))
+    return {"preset": name, "peer": peer, "status": status, "note": PEERS[peer].note, **numbers}
