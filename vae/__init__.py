@@ -5,6 +5,7 @@ The names here are the ones that a script needs; the folders hold the rest.
 
 from vae import (
     data,
+    discrepancies,
     distributions,
     divergences,
     evaluation,
@@ -16,7 +17,10 @@ from vae import (
     posteriors,
     priors,
     schedules,
+    testing,
+    visualise,
 )
+from vae.describe import describe
 from vae.distributions import Bernoulli, Normal, standard_normal
 from vae.divergences import kl_divergence, monte_carlo_kl
 from vae.models import variational_autoencoder
@@ -48,6 +52,8 @@ __all__ = [
     "Trace",
     "TrainState",
     "data",
+    "describe",
+    "discrepancies",
     "distributions",
     "divergences",
     "elbo",
@@ -70,5 +76,7 @@ __all__ = [
     "schedules",
     "standard_normal",
     "sweep",
+    "testing",
     "variational_autoencoder",
+    "visualise",
 ]

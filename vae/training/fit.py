@@ -139,6 +139,7 @@ def fit(
             checkpoint_every=checkpoint_every,
             chunk=chunk_length(chunk, (log_every, checkpoint_every), convolves),
             stop=stop,
+            warmed_up=max(steps // 10, getattr((schedules or {}).get("beta"), "horizon", None) or 0),
             progress=progress,
         )
         state, signal = train(run, journal, state, pending)

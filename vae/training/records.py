@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from vae.training.provenance import finite
+
 Record = dict[str, Any]
 
 
@@ -107,5 +109,4 @@ def write_all(writers: Iterable[Writer], record: Record) -> None:
 
 
 def _line(record: Record) -> str:
-    finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in record.items()}
-    return json.dumps(finite) + "\n"
+    return json.dumps(finite(record), allow_nan=False) + "\n"

@@ -1,5 +1,6 @@
 """The host's side of training: from chunk to chunk, with records, validations and checkpoints at their steps."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +9,7 @@ import jax
 import numpy as np
 
 from vae.evaluation.evidence import elbo_terms
-from vae.objectives import batch_mean, total_rate
+from vae.objectives import batch_mean, collapse_warning, total_rate
 from vae.training.interrupt import interruptions
 from vae.training.journal import Journal, Pending
 from vae.training.loop import Program, spans
@@ -23,6 +24,9 @@ VALIDATION_KEY = 20_131_220
 
 LONGEST_SKIP = 100
 """Steps in a row without a finite gradient after which a run is stopped."""
+
+
+logger = logging.getLogger("vae")
 
 
 class DivergedError(ValueError):
@@ -50,6 +54,7 @@ class Run(NamedTuple):
     checkpoint_every: int
     chunk: int
     stop: Stop
+    warmed_up: int
     progress: bool
 
 
@@ -76,6 +81,7 @@ def train(run: Run, journal: Journal, state: TrainState, pending: Pending) -> tu
                 record = window_record(step, columns, timed * run.batch_size / (time.perf_counter() - clock))
                 journal.write(record)
                 advance(step, record)
+                warn_of_collapse(journal, run.warmed_up)
                 require_progress(columns, step, min(LONGEST_SKIP, run.steps))
                 window, timed, clock = [], 0, time.perf_counter()
             if step % run.checkpoint_every == 0 or step == run.steps:
@@ -101,6 +107,13 @@ def checkpoint(evaluation: Evaluation, journal: Journal, state: TrainState, step
     journal.save(step, state, record.get("elbo"), as_json(columns))
     for name, figure in evaluation.figures.items():
         journal.draw(name, figure(model, params, state.model_state))
+
+
+def warn_of_collapse(journal: Journal, warmed_up: int) -> None:
+    """Log the sentence that says that the posterior has collapsed onto the prior, once per run."""
+    train = [record for record in journal.records if record["split"] == "train"]
+    if sentence := collapse_warning(train, warmed_up=warmed_up):
+        logger.warning(sentence)
 
 
 def validation_means(model: Model, params: PyTree, model_state: PyTree, batch: Batch, rates: Any) -> dict[str, float]:

@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array
 
 from vae.data.feed import Feed
+from vae.reference import Reference, resolve
 from vae.schedules import require_within
 from vae.training.loop import DEFAULT_CHUNK, make_program, spans
 from vae.training.state import TrainState, initial_state
@@ -41,7 +42,7 @@ def one_after_another(chunk: Callable) -> Callable:
 
 
 def sweep(
-    model: Model,
+    model: Model | Reference,
     objective: Objective,
     optimiser: optax.GradientTransformation,
     data: Feed,
@@ -71,6 +72,7 @@ def sweep(
             raise ValueError(f"the setting {name} has shape {values.shape}; wanted ({runs},), one level per key.")
     for name, schedule in (schedules or {}).items():
         require_within(name, schedule, steps)
+    model = resolve(model, data.spec) if isinstance(model, Reference) else model
     lift = lift or (one_after_another if jax.default_backend() == "cpu" else side_by_side)
 
     def start(key, settings):
