@@ -193,15 +193,15 @@ def forward_chain(
     start_key, key = jax.random.split(key)
 
     def step(carry, inputs):
-        values, log_weight = carry
+        values, log_weight, accepted = carry
         index, before, beta, step_size = inputs
         log_weight += (beta - before) * path.densities(values)[1]
         moved = transition(tempered(path, beta), jax.random.fold_in(key, index), values, step_size, leapfrog_steps)
-        return (moved.position, log_weight), moved.acceptance
+        return (moved.position, log_weight, accepted + moved.acceptance), None
 
-    first = (path.sample(start_key), jnp.zeros(()))
-    (_, log_weight), acceptance = jax.lax.scan(step, first, _temperatures(betas, step_sizes))
-    return log_weight, jnp.mean(acceptance)
+    first = (path.sample(start_key), jnp.zeros(()), jnp.zeros(()))
+    _, log_weight, accepted = jax.lax.scan(step, first, _temperatures(betas, step_sizes))[0]
+    return log_weight, accepted / step_sizes.shape[0]
 
 
 def reverse_chain(
@@ -210,15 +210,15 @@ def reverse_chain(
     """The same chain run backwards from a sample of the posterior: its log weight, with E 1/w = 1/p(x), and mean acceptance."""
 
     def step(carry, inputs):
-        values, log_weight = carry
+        values, log_weight, accepted = carry
         index, before, beta, step_size = inputs
         moved = transition(tempered(path, beta), jax.random.fold_in(key, index), values, step_size, leapfrog_steps)
         log_weight += (beta - before) * path.densities(moved.position)[1]
-        return (moved.position, log_weight), moved.acceptance
+        return (moved.position, log_weight, accepted + moved.acceptance), None
 
-    first = (values, jnp.zeros(()))
-    (_, log_weight), acceptance = jax.lax.scan(step, first, _temperatures(betas, step_sizes), reverse=True)
-    return log_weight, jnp.mean(acceptance)
+    first = (values, jnp.zeros(()), jnp.zeros(()))
+    _, log_weight, accepted = jax.lax.scan(step, first, _temperatures(betas, step_sizes), reverse=True)[0]
+    return log_weight, accepted / step_sizes.shape[0]
 
 
 def adapted_step_sizes(path: Path, key: Key, betas: Array, chains: int, leapfrog_steps: int) -> Float[Array, "steps"]:

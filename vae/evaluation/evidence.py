@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.evaluation.batches import map_examples
+from vae.evaluation.pareto import keep_largest, tail_length, tail_shape
 from vae.objectives import Rate, analytic, log_weight, terms_of
 from vae.types import Key, Model, Params, PyTree, Settings, Terms
 
@@ -46,11 +47,14 @@ class Evidence(NamedTuple):
     log_evidence:          log 1/K sum_k w_k, a lower bound in expectation; nats.
     monte_carlo_error:     its standard error over the K draws, by the delta method; nats.
     effective_sample_size: (sum w)^2 / sum w^2, between 1 and K.
+    pareto_k:              shape of the weights' tail; above 0.7 neither the bound nor its error is reliable (see `pareto`). NaN
+                           for fewer than 21 samples; None where it was not computed.
     """
 
     log_evidence: Float[Array, "examples"]
     monte_carlo_error: Float[Array, "examples"]
     effective_sample_size: Float[Array, "examples"]
+    pareto_k: Float[Array, "examples"] | None = None
 
 
 def evidence_of(log_weights: Float[Array, "samples"]) -> Evidence:
@@ -91,15 +95,20 @@ def importance_sampled_evidence(
         x, context = example
         draw = model.infer(params, state, x, context, Settings())
 
-        def chunk(weights, start):
+        def chunk(carry, start):
+            weights, largest = carry
             index = start + jnp.arange(width)
             keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
             log_weights = jax.vmap(lambda k: log_weight(draw(k), x))(keys)
-            return _accumulate(weights, jnp.where(index < samples, log_weights, -jnp.inf)), None
+            log_weights = jnp.where(index < samples, log_weights, -jnp.inf)
+            return (_accumulate(weights, log_weights), keep_largest(largest, log_weights)), None
 
-        return jax.lax.scan(chunk, _no_weights(), jnp.arange(0, samples, width))[0]
+        none_yet = _no_weights(), jnp.full(tail_length(samples) + 1, -jnp.inf)
+        (weights, largest), _ = jax.lax.scan(chunk, none_yet, jnp.arange(0, samples, width))
+        return weights, tail_shape(largest)
 
-    return _summarise(map_examples(one, key, (x, context), batch_size), samples)
+    weights, shape = map_examples(one, key, (x, context), batch_size)
+    return _summarise(weights, samples)._replace(pareto_k=shape)
 
 
 def _no_weights() -> _Weights:

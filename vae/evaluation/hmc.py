@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float
 
 from vae.types import Key, PyTree
@@ -92,10 +93,8 @@ def transition(log_density: LogDensity, key: Key, position: PyTree, step_size: S
 
 def _momentum(key: Key, position: PyTree) -> PyTree:
     """Standard Gaussian noise of the structure of `position`."""
-    leaves, structure = jax.tree.flatten(position)
-    keys = jax.random.split(key, len(leaves))
-    noise = [jax.random.normal(k, jnp.shape(leaf), jnp.result_type(leaf)) for k, leaf in zip(keys, leaves)]
-    return jax.tree.unflatten(structure, noise)
+    flat, unravel = ravel_pytree(position)
+    return unravel(jax.random.normal(key, flat.shape, flat.dtype))
 
 
 def _add(tree: PyTree, direction: PyTree, scale: Scalar) -> PyTree:
