@@ -120,15 +120,21 @@ def show(workdir: Path, summary: dict[str, Any]) -> None:
     print(f"written: {workdir / files.SUMMARY}, {workdir / files.FIGURES}/")
 
 
+def bound(summary: dict[str, Any]) -> tuple[str, str]:
+    """The line of the importance-sampled bound: what it is a bound of, if anything."""
+    for name, words in (("nll", "NLL"), ("cross_entropy", "cross-entropy (the data are not in the likelihood's space)")):
+        if summary[name] is not None:
+            return f"{words}, at most ({summary['nll_samples']} samples)", f"{summary[name]:.2f}"
+    return "no NLL", summary["nll_note"]
+
+
 def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """The lines of the table."""
-    bound = "NLL" if summary["nll"] is not None else "cross-entropy (the data are not in the likelihood's space)"
-    value = summary["nll"] if summary["nll"] is not None else summary["cross_entropy"]
     lines = [
         ("ELBO", f"{summary['elbo']:.2f} +- {summary['elbo_se_images']:.2f}"),
         ("  log-likelihood", f"{summary['log_likelihood']:.2f}"),
         ("  KL", f"{summary['kl']:.2f}"),
-        (f"{bound}, at most ({summary['nll_samples']} samples)", f"{value:.2f}"),
+        bound(summary),
         ("  standard error over images", f"{summary['nll_se_images']:.2f}"),
         ("  Monte Carlo error", f"{summary['nll_se_mc']:.3f}"),
         ("  mean effective sample size", f"{summary['effective_sample_size']:.1f}"),

@@ -127,9 +127,12 @@ def _quadrature(like: Array) -> tuple[Array, Array]:
 
 
 def _drop(y: Elements, x: Elements, nodes: Array) -> Array:
-    """e^(-t x) - e^(-t y) at every node, without overflow on either side."""
-    distance = nodes * jnp.abs(y - x)
-    return jnp.sign(y - x) * jnp.exp(-nodes * jnp.minimum(x, y)) * -jnp.expm1(-distance)
+    """e^(-t x) - e^(-t y) at every node, without overflow on either side.
+
+    `jnp.sign` is 0 at y = x: it would leave no derivative there, and a divergence no second derivative at equality.
+    """
+    sign = jnp.where(y >= x, 1.0, -1.0)
+    return sign * jnp.exp(-nodes * jnp.minimum(x, y)) * -jnp.expm1(-nodes * sign * (y - x))
 
 
 def _curve(y: Elements, x: Elements, nodes: Array) -> Array:

@@ -75,5 +75,5 @@ def test_tiny_concentrations_draw_from_both_ends_with_a_finite_density():
 @pytest.mark.parametrize("field", ["alpha", "beta"])
 def test_parameters_that_are_not_positive_are_refused(field):
     parameters = {"alpha": jnp.ones(2), "beta": jnp.ones(2), field: jnp.array([1.0, -2.0])}
-    with pytest.raises(ValueError, match=f"Beta got a {field} that is not positive"):
+    with pytest.raises(ValueError, match=rf"Beta got a {field} of -2\.0; wanted finite values > 0"):
         Beta(**parameters)

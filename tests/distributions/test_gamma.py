@@ -112,5 +112,5 @@ def test_tiny_concentrations_have_finite_draws_and_densities():
 @pytest.mark.parametrize("field", ["concentration", "rate"])
 def test_parameters_that_are_not_positive_are_refused(field):
     parameters = {"concentration": jnp.ones(2), "rate": jnp.ones(2), field: jnp.array([1.0, 0.0])}
-    with pytest.raises(ValueError, match=f"Gamma got a {field} that is not positive"):
+    with pytest.raises(ValueError, match=rf"Gamma got a {field} of 0\.0; wanted finite values > 0"):
         Gamma(**parameters)

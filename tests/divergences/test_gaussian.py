@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.flatten_util import ravel_pytree
 
-from vae.distributions import AtSample, Bernoulli, LowRankNormal, MultivariateNormal, Normal, standard_normal
+from vae.distributions import AtSample, LowRankNormal, MultivariateNormal, Normal, standard_normal
 from vae.divergences import cross_entropy, kl_divergence, kl_per_factor, monte_carlo_kl
 
 PAIR_NAMES = [f"{q.__name__}-{p.__name__}" for q, p in oracle.PAIRS]
@@ -195,18 +195,6 @@ def test_diagonal_kl_stays_apart_by_component():
     per_factor = kl_per_factor(oracle.build(Normal, q), oracle.build(Normal, p))
     alone = [oracle.kl(*({n: v[i : i + 1] for n, v in fields.items()} for fields in (q, p))) for i in range(4)]
     np.testing.assert_allclose(per_factor, alone, rtol=1e-5)
-
-
-def test_cross_entropy_of_bernoullis_and_its_table():
-    q, p = Bernoulli(jnp.array([0.3, -2.0, 1e4])), Bernoulli(jnp.array([1.0, 4.0, 1e4]))
-    mean = 1 / (1 + np.exp(-np.array([0.3, -2.0])))
-    other = 1 / (1 + np.exp(-np.array([1.0, 4.0])))
-    expected = -np.sum(mean * np.log(other) + (1 - mean) * np.log1p(-other))
-    assert cross_entropy(q, p) == pytest.approx(expected, rel=1e-5)
-    table = {(Bernoulli, Normal): lambda q, p: jnp.ones(3)}
-    assert cross_entropy(q, standard_normal(3), table) == 3.0
-    with pytest.raises(TypeError, match=r"cross_entropy\(Bernoulli, Normal\) has no closed form"):
-        cross_entropy(q, standard_normal(3))
 
 
 def test_pairs_without_meaning_are_refused():

@@ -7,10 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vae import models
+from experiments.evaluate import bound
+from vae import likelihoods, models
+from vae.distributions import Normal
 from vae.evaluation import elbo_terms, importance_sampled_evidence
 from vae.evaluation.evidence import Evidence
-from vae.evaluation.report import bits_per_dim, compact, evidence_summary, report, standard_error
+from vae.evaluation.report import bits_per_dim, compact, evidence_summary, report, standard_error, without_density
 from vae.types import Data
 
 RNG = np.random.default_rng(0)
@@ -83,6 +85,20 @@ def test_a_report_of_images(space, likelihood, named):
     assert (found["examples"], found["latent_dimensions"], found["nll_samples"]) == (30, 3, 20)
     assert 0 <= found["active_units"] <= 3
     assert "kl_per_dimension" not in compact(found)
+
+
+def test_a_likelihood_that_is_no_density_has_no_nll():
+    """The sigma-VAE sets sigma by the image it scores: nothing is called an NLL, a cross-entropy or bits per dimension."""
+    data = Data(shape=(3, 2, 1), space="real")
+    model = models.mlp(data, latent_dim=2, hidden=(4,), likelihood="normal_optimal_std")
+    params, state = jax.jit(model.init)(jax.random.key(0))
+    found = report(model, params, state, images("real")[:4], data, jax.random.key(1), samples=2)
+    assert (found["nll"], found["cross_entropy"], found["bits_per_dim"]) == (None, None, None)
+    assert "OptimalSigmaNormal is no density" in found["nll_note"]
+    assert bound(found) == ("no NLL", found["nll_note"])
+    bytes_of_it = likelihoods.dequantised(likelihoods.normal_optimal_std((2,))).build(jnp.zeros(2))
+    assert without_density(bytes_of_it)["bits_per_dim"] is None
+    assert without_density(Normal(jnp.zeros(2), jnp.zeros(2))) == {}
 
 
 def test_standard_error_of_one_value_is_unknown():

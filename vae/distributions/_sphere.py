@@ -51,7 +51,7 @@ def place_on_sphere(key: Array, direction: Float[Array, "dim"], angle: Float[Arr
     tangent = uniform_on_sphere(key, direction.shape[0] - 1, direction.dtype)
     point = jnp.concatenate([-sign * jnp.cos(angle)[None], jnp.sin(angle) * tangent])
     axis = direction.at[0].add(sign)
-    return point - axis * (jnp.dot(axis, point) / (1.0 + jnp.abs(direction[0])))
+    return point - axis * (jnp.sum(axis * point) / (1.0 + jnp.abs(direction[0])))
 
 
 def uniform_on_sphere(key: Array, dim: int, dtype: Any) -> Float[Array, "dim"]:
@@ -90,11 +90,12 @@ def require_direction(family: str, direction: Any) -> None:
 def require_concentration(family: str, concentration: Any) -> None:
     """Refuse a concentration that is negative, infinite or not a number."""
     if concrete(concentration):
-        value = np.asarray(concentration, np.float64)
-        require(
-            bool(np.all((value >= 0) & (value < np.inf))),
-            f"{family} got a concentration of {value}; wanted finite values >= 0: pass softplus of a network's output.",
-        )
+        numbers = np.atleast_1d(np.asarray(concentration, np.float64))
+        refused = numbers[~((numbers >= 0) & (numbers < np.inf))]
+        if refused.size:
+            raise ValueError(
+                f"{family} got a concentration of {refused[0]}; wanted finite values >= 0: pass softplus of a network's output."
+            )
 
 
 def require_scalar(family: str, **fields: Any) -> None:

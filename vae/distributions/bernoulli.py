@@ -34,7 +34,7 @@ class Bernoulli:
     @property
     def mode(self) -> Float[Array, "*event"]:
         """1 where the logit is positive."""
-        return (self.logits > 0).astype(jnp.result_type(self.logits))
+        return jnp.greater(self.logits, 0).astype(jnp.result_type(float, self.logits))
 
     @property
     def variance(self) -> Float[Array, "*event"]:
@@ -43,8 +43,8 @@ class Bernoulli:
 
     def sample(self, key: Array) -> Float[Array, "*event"]:
         """Draw 0 or 1, by comparing logistic noise with the logit; not differentiable."""
-        noise = jax.random.logistic(key, jnp.shape(self.logits), jnp.result_type(self.logits))
-        return (noise < self.logits).astype(jnp.result_type(self.logits))
+        noise = jax.random.logistic(key, jnp.shape(self.logits), jnp.result_type(float, self.logits))
+        return (noise < self.logits).astype(jnp.result_type(float, self.logits))
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
         """A draw and its log probability."""

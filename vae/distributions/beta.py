@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape
+from vae.distributions.base import DataSpace, as_floats, distribution, require_same_shape
 from vae.distributions.gamma import limit_at_end, require_positive, standard_gamma
 from vae.gamma_functions import entropy_bregman, stirling_error_slope
 from vae.numerics import HALF_LOG_TWO_PI, stirling_error
@@ -45,7 +45,7 @@ class Beta:
         """(alpha - 1) / (alpha + beta - 2) where both exceed 1; otherwise the end with more weight (0 where they tie)."""
         inside = (self.alpha > 1.0) & (self.beta > 1.0)
         total = jnp.where(inside, self.alpha + self.beta - 2.0, 1.0)
-        end = (self.alpha > self.beta).astype(jnp.result_type(self.alpha))
+        end = jnp.greater(self.alpha, self.beta).astype(jnp.result_type(float, self.alpha))
         return jnp.where(inside, (self.alpha - 1.0) / total, end)
 
     @property
@@ -60,8 +60,8 @@ class Beta:
         Draws that float32 would round to 0 or 1 are returned as the nearest numbers inside, so that their density is finite.
         """
         alpha_key, beta_key = jax.random.split(key)
-        scale_a, log_factor_a = standard_gamma(alpha_key, jnp.asarray(self.alpha))
-        scale_b, log_factor_b = standard_gamma(beta_key, jnp.asarray(self.beta))
+        scale_a, log_factor_a = standard_gamma(alpha_key, as_floats(self.alpha))
+        scale_b, log_factor_b = standard_gamma(beta_key, as_floats(self.beta))
         return inside_unit_interval(jax.nn.sigmoid(jnp.log(scale_a / scale_b) + (log_factor_a - log_factor_b)))
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
@@ -93,7 +93,7 @@ class Beta:
 
     def entropy(self) -> Float[Array, ""]:
         """H = sum_i [ ln B(a, b) - (a - 1) psi(a) - (b - 1) psi(b) + (s - 2) psi(s) ], in nats, by Stirling's formula."""
-        a, b = jnp.asarray(self.alpha), jnp.asarray(self.beta)
+        a, b = as_floats(self.alpha), as_floats(self.beta)
         total = a + b
 
         def part(x, shift):

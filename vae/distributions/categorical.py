@@ -33,7 +33,8 @@ class Categorical:
     @property
     def mean(self) -> Float[Array, "*event"]:
         """sum_k k p_k, which has a meaning where the classes are numbers (the values of a pixel)."""
-        return self.probabilities @ jnp.arange(self.logits.shape[-1], dtype=jnp.result_type(self.logits))
+        classes = jnp.arange(self.probabilities.shape[-1], dtype=self.probabilities.dtype)
+        return jnp.sum(self.probabilities * classes, axis=-1)
 
     @property
     def mode(self) -> Integer[Array, "*event"]:

@@ -38,7 +38,7 @@ class ContinuousBernoulli:
     @property
     def mode(self) -> Float[Array, "*event"]:
         """1 where the logit is positive, else 0."""
-        return (self.logits > 0).astype(jnp.result_type(self.logits))
+        return jnp.greater(self.logits, 0).astype(jnp.result_type(float, self.logits))
 
     @property
     def variance(self) -> Float[Array, "*event"]:
@@ -51,7 +51,7 @@ class ContinuousBernoulli:
 
     def sample(self, key: Array) -> Float[Array, "*event"]:
         """The inverse distribution function of uniform noise u, ln(1 + u (e^l - 1)) / l: differentiable in the logits."""
-        noise = jax.random.uniform(key, jnp.shape(self.logits), jnp.result_type(self.logits))
+        noise = jax.random.uniform(key, jnp.shape(self.logits), jnp.result_type(float, self.logits))
         rate = magnitude(self.logits)
         near = rate < 0.05
         series = noise - rate * noise * (1.0 - noise) * (0.5 - rate * (1.0 - 2.0 * noise) / 6.0)

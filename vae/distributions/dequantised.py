@@ -32,6 +32,11 @@ class Dequantised:
     data_space: ClassVar[DataSpace] = "uint8"
 
     @property
+    def is_density(self) -> bool:
+        """Whether the base is one; see `OptimalSigmaNormal`."""
+        return getattr(self.base, "is_density", True)
+
+    @property
     def mean(self) -> Float[Array, "*event"]:
         """256 times the mean of the base, in units of y: 1/2 more than that of x."""
         return LEVELS * self.base.mean

@@ -76,7 +76,7 @@ def discretised_logistic_log_prob(
     keeps sigmoid(u) alone and the last sigmoid(-v). Edges are formed in pixel units, where x + 1/2 is exact, so that
     neighbouring bins share the very same edge and the sum stays one at any scale.
     """
-    value = jnp.asarray(value).astype(jnp.result_type(location))
+    value = jnp.asarray(value).astype(jnp.result_type(float, location))
     inverse_scale = jnp.exp(-log_scale)
     below_upper = jax.nn.log_sigmoid((value + 0.5 - location) * inverse_scale)
     above_lower = jax.nn.log_sigmoid((location - (value - 0.5)) * inverse_scale)
@@ -86,7 +86,7 @@ def discretised_logistic_log_prob(
 
 def sample_discretised_logistic(key: Array, location: Array, log_scale: Array) -> Array:
     """round(location + scale * L) clipped to 0..255, L ~ Logistic(0, 1)."""
-    noise = jax.random.logistic(key, jnp.shape(location), jnp.result_type(location))
+    noise = jax.random.logistic(key, jnp.shape(location), jnp.result_type(float, location))
     return jnp.clip(jnp.round(location + jnp.exp(log_scale) * noise), 0.0, LARGEST)
 
 

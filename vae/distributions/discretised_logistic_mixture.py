@@ -84,7 +84,7 @@ class DiscretisedLogisticMixture:
 
     def element_log_prob(self, value: Array) -> Float[Array, "*sites"]:
         """Log probability of each pixel, its channels together, in nats."""
-        value = jnp.asarray(value).astype(jnp.result_type(self.location))[..., None, :]
+        value = jnp.asarray(value).astype(jnp.result_type(float, self.location))[..., None, :]
         location = self.location
         if self.coupling is not None:
             earlier = jnp.tril(self.coupling, k=-1)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require, require_same_shape
+from vae.distributions.base import DataSpace, as_floats, concrete, distribution, require_same_shape
 from vae.gamma_functions import log_bregman, stirling_error_slope
 from vae.numerics import HALF_LOG_TWO_PI, stirling_error
 
@@ -55,7 +55,7 @@ class Gamma:
         Draws below the smallest normal float32, 1.2e-38, are returned as that number, so that their density stays finite;
         below a = 0.01 that is more than 4 in 10 of them.
         """
-        scale, log_factor = standard_gamma(key, jnp.asarray(self.concentration))
+        scale, log_factor = standard_gamma(key, as_floats(self.concentration))
         return jnp.maximum(scale * jnp.exp(log_factor) / self.rate, jnp.finfo(log_factor.dtype).tiny)
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
@@ -87,7 +87,7 @@ class Gamma:
 
         1/2 ln(2 pi e a) - ln b + R(a) - 1 / (2 a) + (1 - a) R'(a)
         """
-        a = jnp.asarray(self.concentration)
+        a = as_floats(self.concentration)
         remainder = stirling_error(a) - 0.5 / a + (1.0 - a) * stirling_error_slope(a)
         return jnp.sum(HALF_LOG_TWO_PI + 0.5 + 0.5 * jnp.log(a) - jnp.log(self.rate) + remainder)
 
@@ -98,12 +98,14 @@ def limit_at_end(exponent: Array, finite: Array) -> Array:
 
 
 def require_positive(family: str, **fields: Array) -> None:
-    """Refuse a concrete parameter that is not positive."""
+    """Refuse a concrete parameter that is not positive and finite."""
     for name, value in fields.items():
-        require(
-            np.asarray(value) > 0 if not isinstance(value, jax.core.Tracer) else value,
-            f"{family} got a {name} that is not positive; wanted every {name} > 0: use softplus or exp of a network's output.",
-        )
+        if concrete(value):
+            numbers = np.atleast_1d(np.asarray(value, np.float64))
+            refused = numbers[~((numbers > 0.0) & (numbers < np.inf))]
+            if refused.size:
+                wanted = "wanted finite values > 0: use softplus or exp of a network's output"
+                raise ValueError(f"{family} got a {name} of {refused[0]}; {wanted}.")
 
 
 def standard_gamma(key: Array, concentration: Float[Array, "*event"]) -> tuple[Float[Array, "*event"], Float[Array, "*event"]]:

@@ -89,6 +89,7 @@ class LowRankNormal:
     def factorised(self) -> tuple[Float[Array, "n k"], Float[Array, "k k"], Float[Array, ""]]:
         """Q1, Q2 and ln |det R| of the thin factorisation [D^-1 W; I] = [Q1; Q2] R."""
         scaled = self.factor * jnp.exp(-self.log_diagonal_std)[:, None]
+        scaled = scaled.astype(jnp.promote_types(scaled.dtype, jnp.float32))  # no factorisation takes half precision
         stacked = jnp.concatenate([scaled, jnp.eye(scaled.shape[1], dtype=scaled.dtype)])
         orthonormal, triangular = jnp.linalg.qr(stacked)
         log_det = jnp.sum(jnp.log(jnp.abs(jnp.diagonal(triangular))))

@@ -71,7 +71,7 @@ class NegativeBinomial:
 
         The textbook form subtracts log gamma functions that are larger than the result by up to eight digits.
         """
-        value = jnp.asarray(value).astype(jnp.result_type(self.log_mean))
+        value = jnp.asarray(value).astype(jnp.result_type(float, self.log_mean))
         positive = jnp.where(value > 0, value, 1.0)
         dispersion = jnp.exp(self.log_dispersion)
         trials = positive + dispersion

@@ -52,7 +52,7 @@ class Normal:
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
         """The draw and its log density, taken from the noise itself: the draw is never divided by the scale again."""
-        noise = jax.random.normal(key, jnp.shape(self.mean), jnp.result_type(self.mean))
+        noise = jax.random.normal(key, jnp.shape(self.mean), jnp.result_type(float, self.mean))
         value = self.mean + jnp.exp(self.log_std) * noise
         return value, -jnp.sum(0.5 * jnp.square(noise) + self.log_std + HALF_LOG_TWO_PI)
 

@@ -65,7 +65,7 @@ class Poisson:
 
         The textbook form subtracts numbers of the size of x ln x, which costs a whole nat at a million counts.
         """
-        value = jnp.asarray(value).astype(jnp.result_type(self.log_rate))
+        value = jnp.asarray(value).astype(jnp.result_type(float, self.log_rate))
         positive = jnp.where(value > 0, value, 1.0)
         log_count = jnp.log(positive)
         deviance = positive * expm1_minus(self.log_rate - log_count)

@@ -96,7 +96,7 @@ class LogitRelaxedBernoulli:
 
     def sample(self, key: Array) -> Float[Array, "*event"]:
         """A real number for each component, differentiable in the logits and the temperature."""
-        noise = jax.random.logistic(key, jnp.shape(self.logits), jnp.result_type(self.logits))
+        noise = jax.random.logistic(key, jnp.shape(self.logits), jnp.result_type(float, self.logits))
         return (self.logits + noise) / self.temperature
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*event"], Float[Array, ""]]:

@@ -98,7 +98,7 @@ class ExpRelaxedCategorical:
 
     def sample(self, key: Array) -> Float[Array, "*event classes"]:
         """The logarithm of a point on the simplex, differentiable in the logits and the temperature."""
-        noise = jax.random.gumbel(key, jnp.shape(self.logits), jnp.result_type(self.logits))
+        noise = jax.random.gumbel(key, jnp.shape(self.logits), jnp.result_type(float, self.logits))
         return jax.nn.log_softmax((self.logits + noise) / self.temperature)
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*event classes"], Float[Array, ""]]:
@@ -149,7 +149,8 @@ class StraightThroughCategorical:
     @property
     def mode(self) -> Float[Array, "*event classes"]:
         """The one-hot vector of the largest logit."""
-        return jax.nn.one_hot(jnp.argmax(self.logits, axis=-1), self.logits.shape[-1], dtype=self.logits.dtype)
+        dtype = jnp.result_type(float, self.logits)
+        return jax.nn.one_hot(jnp.argmax(self.logits, axis=-1), self.logits.shape[-1], dtype=dtype)
 
     def sample(self, key: Array) -> Float[Array, "*event classes"]:
         """A one-hot vector for each component."""

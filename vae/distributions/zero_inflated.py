@@ -48,7 +48,7 @@ class ZeroInflated:
         """A draw of the base with dropped components; not differentiable."""
         base_key, drop_key = jax.random.split(key)
         value = self.base.sample(base_key)
-        dropped = jax.random.logistic(drop_key, jnp.shape(self.logits), jnp.result_type(self.logits)) < self.logits
+        dropped = jax.random.logistic(drop_key, jnp.shape(self.logits), jnp.result_type(float, self.logits)) < self.logits
         return jnp.where(dropped, jnp.zeros_like(value), value)
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*event"], Float[Array, ""]]:

@@ -10,13 +10,27 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import Distribution
+from vae.distributions.base import Distribution, require_same_shape
 from vae.distributions.bernoulli import Bernoulli
+from vae.distributions.beta import Beta
+from vae.distributions.categorical import Categorical
+from vae.distributions.gamma import Gamma
+from vae.distributions.kumaraswamy import EULER_GAMMA, Kumaraswamy
+from vae.distributions.laplace import LOG_TWO, Laplace
 from vae.distributions.low_rank_normal import LowRankNormal, whitened_square
 from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import HALF_LOG_TWO_PI, Normal
-from vae.divergences import gaussian
+from vae.distributions.power_spherical import PowerSpherical
+from vae.distributions.relaxed_categorical import StraightThroughCategorical
+from vae.distributions.spike_and_slab import SpikeAndSlab
+from vae.distributions.uniform_sphere import UniformCircle, UniformSphere
+from vae.distributions.von_mises import VonMises
+from vae.distributions.von_mises_fisher import VonMisesFisher
+from vae.divergences import directional, gaussian
 from vae.divergences.gaussian import Gaussian
+from vae.divergences.positive import expected_log_rest_ratio
+from vae.gamma_functions import log_beta
+from vae.special import mean_resultant_length, mean_resultant_shortfall, von_mises_fisher_information
 
 Row = Callable[[Any, Any], Array]
 
@@ -70,7 +84,94 @@ def low_rank(q: Normal | LowRankNormal, p: Normal | LowRankNormal) -> Float[Arra
 
 def bernoulli_bernoulli(q: Bernoulli, p: Bernoulli) -> Array:
     """Per component: softplus(l_p) - mean_q l_p, written so that neither tail cancels."""
-    return jax.nn.sigmoid(q.logits) * jax.nn.softplus(-p.logits) + jax.nn.sigmoid(-q.logits) * jax.nn.softplus(p.logits)
+    return _of_gates(q.logits, p.logits)
+
+
+def _of_gates(q_logits: Array, p_logits: Array) -> Array:
+    require_same_shape("cross_entropy", q=q_logits, p=p_logits)
+    return jax.nn.sigmoid(q_logits) * jax.nn.softplus(-p_logits) + jax.nn.sigmoid(-q_logits) * jax.nn.softplus(p_logits)
+
+
+def categorical_categorical(q: Categorical | StraightThroughCategorical, p: Categorical | StraightThroughCategorical) -> Array:
+    """Per component: - sum_k q_k ln p_k."""
+    require_same_shape("cross_entropy", q=q.logits, p=p.logits)
+    return -jnp.sum(jax.nn.softmax(q.logits) * jax.nn.log_softmax(p.logits), axis=-1)
+
+
+def spike_and_slab_spike_and_slab(q: SpikeAndSlab, p: SpikeAndSlab) -> Array:
+    """Per component: that of the gates, and g times that of the slabs."""
+    return _of_gates(q.spike_logits, p.spike_logits) + jax.nn.sigmoid(q.spike_logits) * normal_normal(q.slab, p.slab)
+
+
+def laplace_laplace(q: Laplace, p: Laplace) -> Array:
+    """Per component: E|z - mean_p| / b_p + ln(2 b_p) with E|z - mean_p| = |d| + b_q exp(-|d| / b_q), d = mean_q - mean_p."""
+    require_same_shape("cross_entropy", q=q.mean, p=p.mean)
+    distance = jnp.abs(q.mean - p.mean)
+    reach = distance * jnp.exp(-p.log_scale) + jnp.exp(q.log_scale - p.log_scale - distance * jnp.exp(-q.log_scale))
+    return reach + p.log_scale + LOG_TWO
+
+
+def gamma_gamma(q: Gamma, p: Gamma) -> Array:
+    """Per component: ln Gamma(a_p) - a_p ln b_p - (a_p - 1) [psi(a_q) - ln b_q] + b_p a_q / b_q."""
+    require_same_shape("cross_entropy", q=q.concentration, p=p.concentration)
+    mean_log = jax.scipy.special.digamma(q.concentration) - jnp.log(q.rate)
+    normaliser = jax.lax.lgamma(p.concentration) - p.concentration * jnp.log(p.rate)
+    return normaliser - (p.concentration - 1.0) * mean_log + p.rate * q.mean
+
+
+def beta_beta(q: Beta, p: Beta) -> Array:
+    """Per component: ln B(p) - (alpha_p - 1) E[ln z] - (beta_p - 1) E[ln(1 - z)], E[ln z] = psi(alpha_q) - psi(s_q)."""
+    require_same_shape("cross_entropy", q=q.alpha, p=p.alpha)
+    digamma = jax.scipy.special.digamma
+    total = digamma(q.alpha + q.beta)
+    return _of_beta(p, digamma(q.alpha) - total, digamma(q.beta) - total)
+
+
+def kumaraswamy_beta(q: Kumaraswamy, p: Beta) -> Array:
+    """As `beta_beta` with E[ln z] = -(psi(b + 1) + gamma) / a and E[ln(1 - z)] = T - ln a - 1 / b, T as in the KL row."""
+    require_same_shape("cross_entropy", q=q.a, p=p.alpha)
+    mean_log = -(jax.scipy.special.digamma(q.b + 1.0) + EULER_GAMMA) / q.a
+    return _of_beta(p, mean_log, expected_log_rest_ratio(q.a, q.b) - jnp.log(q.a) - 1.0 / q.b)
+
+
+def _of_beta(p: Beta, mean_log: Array, mean_log_rest: Array) -> Array:
+    return log_beta(p.alpha, p.beta) - (p.alpha - 1.0) * mean_log - (p.beta - 1.0) * mean_log_rest
+
+
+def von_mises_von_mises(q: VonMises, p: VonMises) -> Array:
+    """Per angle, that of directions on the circle: 1 - <direction_q, direction_p> is 2 sin^2((angle_q - angle_p) / 2)."""
+    require_same_shape("cross_entropy", q=q.angle, p=p.angle)
+    apart = 2.0 * jnp.square(jnp.sin(0.5 * (q.angle - p.angle)))
+    return _of_von_mises_fisher(2, q.concentration, p.concentration, apart) + 2.0 * HALF_LOG_TWO_PI
+
+
+def von_mises_fisher_von_mises_fisher(q: VonMisesFisher, p: VonMisesFisher) -> Array:
+    """ln area + L(kappa_p) - kappa_p A(kappa_q) <direction_q, direction_p>, with ln 0F1 = L = kappa A - K.
+
+    Only differences of 1 - A, which float32 keeps where A is near 1, are multiplied with kappa.
+    """
+    directional.require_same_dim(q.dim, p.dim)
+    apart = 0.5 * jnp.sum(jnp.square(q.direction - p.direction))
+    return UniformSphere(p.dim).entropy() + _of_von_mises_fisher(p.dim, q.concentration, p.concentration, apart)
+
+
+def _of_von_mises_fisher(dim: int, q_concentration: Array, p_concentration: Array, apart: Array) -> Array:
+    """-E_q[ln dP/dU], U uniform."""
+    shortfall = mean_resultant_shortfall(dim, q_concentration) - mean_resultant_shortfall(dim, p_concentration)
+    projection = shortfall + mean_resultant_length(dim, q_concentration) * apart
+    return p_concentration * projection - von_mises_fisher_information(dim, p_concentration)
+
+
+def von_mises_uniform_circle(q: VonMises, p: UniformCircle) -> Array:
+    """ln(2 pi) for each angle, whatever q is."""
+    directional.require_same_angles(q, p)
+    return p.entropy()
+
+
+def to_uniform_sphere(q: VonMisesFisher | PowerSpherical, p: UniformSphere) -> Array:
+    """ln area, whatever q is."""
+    directional.require_same_dim(q.dim, p.dim)
+    return p.entropy()
 
 
 CROSS_ENTROPY_TABLE: dict[tuple[type, type], Row] = {
@@ -84,4 +185,16 @@ CROSS_ENTROPY_TABLE: dict[tuple[type, type], Row] = {
     (LowRankNormal, MultivariateNormal): triangular,
     (LowRankNormal, LowRankNormal): low_rank,
     (Bernoulli, Bernoulli): bernoulli_bernoulli,
+    (Categorical, Categorical): categorical_categorical,
+    (StraightThroughCategorical, StraightThroughCategorical): categorical_categorical,
+    (SpikeAndSlab, SpikeAndSlab): spike_and_slab_spike_and_slab,
+    (Laplace, Laplace): laplace_laplace,
+    (Gamma, Gamma): gamma_gamma,
+    (Beta, Beta): beta_beta,
+    (Kumaraswamy, Beta): kumaraswamy_beta,
+    (VonMises, VonMises): von_mises_von_mises,
+    (VonMises, UniformCircle): von_mises_uniform_circle,
+    (VonMisesFisher, VonMisesFisher): von_mises_fisher_von_mises_fisher,
+    (VonMisesFisher, UniformSphere): to_uniform_sphere,
+    (PowerSpherical, UniformSphere): to_uniform_sphere,
 }

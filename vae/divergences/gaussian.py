@@ -125,6 +125,7 @@ def triangular_root(root: Float[Array, "n m"]) -> Float[Array, "n n"]:
 
     From the orthogonal factorisation of A' rather than the Cholesky factor of A A', whose condition number is the square.
     """
+    root = root.astype(jnp.promote_types(root.dtype, jnp.float32))  # no factorisation takes half precision
     upper = jnp.linalg.qr(root.T)[1]
     sign = jnp.where(jnp.diagonal(upper) < 0.0, -1.0, 1.0)
     return upper.T * sign[None, :]

@@ -63,7 +63,7 @@ def _full(q: Gaussian, p: Gaussian, alpha: Array) -> Float[Array, ""]:
     smallest = jnp.min(1.0 + beta * jnp.linalg.eigvalsh(jax.lax.stop_gradient(excess)))
     finite = smallest > 0.0
     excess, shift = jnp.where(finite, excess, 0.0), jnp.where(finite, shift, 0.0)
-    distance = shift @ jnp.linalg.solve(identity + beta * excess, shift)
+    distance = jnp.sum(shift * jnp.linalg.solve(identity + beta * excess, shift))
     log_det = gaussian.not_negative(log_det_over(excess, beta) - 2.0 * jnp.sum(jnp.where(finite, log_ratio, 0.0)))
     return jnp.where(finite, 0.5 * (alpha * distance + log_det), jnp.inf)
 

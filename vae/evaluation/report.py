@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from vae.distributions import Distribution
 from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, rates_of
 from vae.evaluation.latents import ACTIVE_THRESHOLD, active_units, encode
 from vae.objectives import analytic, total_rate
@@ -34,12 +35,14 @@ def report(
 
     All in nats per example. The standard error over images says how much the test set decides; the Monte Carlo error how much
     the importance samples do. Where the data are not in the likelihood's space (gray pixels under a Bernoulli) nothing here is
-    a likelihood: `nll` and `bits_per_dim` are None, and the same bound is called `cross_entropy`.
+    a likelihood: `nll` and `bits_per_dim` are None, and the same bound is called `cross_entropy`. Where its `is_density`
+    is False (it sets its own scale by the value it scores) the bound is of neither: both are None and `nll_note` says why.
     """
     elbo_key, evidence_key, encode_key = jax.random.split(key, 3)
     terms = elbo_terms(model, params, state, x, elbo_key, context=context, rates=rates_of(rates))
     evidence = importance_sampled_evidence(model, params, state, x, evidence_key, samples=samples, context=context)
     means = encode(model, params, state, x, encode_key, context=context)
+    likelihood = likelihood_of(model, params, state, means, context)
     rate = np.asarray(total_rate(terms))
     log_likelihood = np.asarray(terms.log_likelihood)
     return {
@@ -52,8 +55,9 @@ def report(
         "active_units": int(sum(int(active_units(group).sum()) for group in means)),
         "latent_dimensions": int(sum(group[0].size for group in means)),
         "active_threshold": ACTIVE_THRESHOLD,
-        **evidence_summary(evidence, samples, in_space=likelihood_space(model, params, state, means, context) == data.space),
-        **bits_per_dim(evidence, data, likelihood_space(model, params, state, means, context)),
+        **evidence_summary(evidence, samples, in_space=likelihood.data_space == data.space),
+        **bits_per_dim(evidence, data, likelihood.data_space),
+        **without_density(likelihood),
     }
 
 
@@ -79,10 +83,18 @@ def bits_per_dim(evidence: Evidence, data: Data, space: str) -> dict[str, float 
     return {"bits_per_dim": nll / (math.prod(data.shape) * math.log(2.0)) if meaningful else None}
 
 
-def likelihood_space(model: Model, params: Params, state: PyTree, means: tuple, context: PyTree) -> str:
-    """The data space of the model's likelihood, found without computing anything."""
+def without_density(likelihood: Distribution) -> dict[str, Any]:
+    """What replaces the numbers that only a density has, where the likelihood is none; {} for a density."""
+    if getattr(likelihood, "is_density", True):
+        return {}
+    note = f"{type(likelihood).__name__} is no density: report a Normal with the sigma measured on training data"
+    return {"nll": None, "cross_entropy": None, "bits_per_dim": None, "nll_note": note}
+
+
+def likelihood_of(model: Model, params: Params, state: PyTree, means: tuple, context: PyTree) -> Distribution:
+    """The model's likelihood of one example without its numbers, found without computing anything."""
     first = jax.tree.map(lambda leaf: leaf[0], (tuple(means), context))
-    return jax.eval_shape(model.decode, params, state, *first).data_space
+    return jax.eval_shape(model.decode, params, state, *first)
 
 
 def standard_error(values: np.ndarray) -> float:

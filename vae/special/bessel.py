@@ -112,7 +112,7 @@ def _mean_variance_between(dim, first, second, weights):
     """
     nodes, weights = (jnp.asarray(x, first.dtype) for x in (_LEGENDRE_NODES, _LEGENDRE_WEIGHTS * weights))
     values = resultant_variance(dim, first[..., None] + jnp.multiply.outer(second - first, nodes))
-    return jnp.tensordot(values, weights, axes=1)
+    return jnp.tensordot(values, weights, axes=1, precision="highest")
 
 
 def _within_factor_four(first, second):
