@@ -134,8 +134,8 @@ def test_a_run_without_finite_gradients_is_stopped_and_keeps_its_last_good_param
     monkeypatch.setattr(run_module, "LONGEST_SKIP", 5)
     with pytest.raises(DivergedError, match=r"not finite in 6 steps in a row up to step 10.*last good step"):
         fit(steps=20, workdir=tmp_path / "run", validation=VALIDATION, **failing(4))
-    good = fit(steps=4)
-    chex.assert_trees_all_equal(load(tmp_path / "run", "latest", model=MODEL).params, good.params)
+    good = fit(steps=4).params  # of another program, so that the last bit may differ
+    chex.assert_trees_all_close(load(tmp_path / "run", "latest", model=MODEL).params, good, rtol=1e-5, atol=1e-6)
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     broken = [r for r in lines if r["split"] == "train" and r["step"] > 4]
     assert all(r["elbo"] is None and r["skipped_steps"] == 2 for r in broken)
