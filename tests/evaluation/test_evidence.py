@@ -10,7 +10,8 @@ import pytest
 import toys
 from scipy.special import logsumexp
 
-from vae.evaluation import batches, elbo_terms, evidence, importance_sampled_evidence
+from vae.evaluation import batches, elbo_terms, evidence, importance_sampled_evidence, pareto_k
+from vae.evaluation.pareto import tail_length
 from vae.objectives import analytic, log_ratio, log_weight, total_rate
 from vae.types import Settings
 
@@ -138,6 +139,13 @@ def test_the_running_sum_survives_any_scale(scale):
     assert found.effective_sample_size == pytest.approx(1 / np.sum(share**2), rel=1e-3)
 
 
+def test_the_shape_of_the_tail_is_that_of_all_weights_at_once():
+    found = bound(70, batch_size=40)  # chunks of 25
+    expected = jax.jit(jax.vmap(pareto_k))(jnp.asarray(WEIGHTS, jnp.float32))
+    np.testing.assert_allclose(found.pareto_k, expected, atol=1e-3)
+    assert np.all(np.isnan(bound(7, batch_size=40).pareto_k)), "too few to tell"
+
+
 # What must not show
 
 
@@ -163,14 +171,20 @@ def test_jit_and_no_jit_agree():
     chex.assert_trees_all_close(plain, compiled, rtol=1e-4, atol=1e-5)
 
 
-def test_memory_does_not_grow_with_the_number_of_samples():
+def test_memory_holds_the_largest_weights_and_never_all_of_them():
+    """All weights of 5,000 samples would be 800 kB; the tail that gives Pareto k is 3 sqrt(K) of them, in a few copies."""
+
+    """But for the tail of the weights that their Pareto k is made of, 3 sqrt(K) numbers for each example."""
+
     def temporary(samples):
         compiled = importance_sampled_evidence.lower(MODEL, OFF, STATE, X, jax.random.key(0), samples=samples).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
     few, many = temporary(100), temporary(5000)
+    tail, weights = (4 * len(X) * numbers for numbers in (tail_length(5000), 5000))
     assert few > 0
-    assert many < 1.2 * few  # the starts of the chunks are 4 bytes each; the weights themselves would be 50 times as much
+    assert many < 1.2 * few + 4 * tail  # the running tail, beside a chunk, sorted
+    assert many - few < weights / 5
 
 
 def test_the_encoder_runs_once_per_example():

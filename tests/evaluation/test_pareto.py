@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import genpareto, norm
 
 from vae.evaluation import pareto
+from vae.evaluation.report import share_unreliable
 
 SHAPES = (-0.4, 0.0, 0.3, 0.7, 1.2)
 SIZE = 400
@@ -112,6 +113,13 @@ def test_a_stream_keeps_the_tail_of_the_whole():
 
 def test_the_length_of_the_tail_is_a_fifth_and_then_a_root():
     assert [pareto.tail_length(k) for k in (1, 20, 100, 225, 400, 5000)] == [1, 4, 20, 45, 60, 213]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "share"), [([math.nan, 0.2, 0.71, 2.0], 0.5), ([0.1, 0.69], 0.0), ([math.nan, math.nan], None), (None, None)]
+)
+def test_the_report_says_how_many_images_are_unreliable(shapes, share):
+    assert share_unreliable(shapes) == share
 
 
 # Extremes

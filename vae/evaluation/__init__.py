@@ -1,7 +1,19 @@
-"""What a trained model is worth: evidence bounds and the state of its latent variables."""
+"""What a trained model is worth: evidence bounds, where they lose, and the state of its latent variables."""
 
+from vae.evaluation.annealing import AnnealedEvidence as AnnealedEvidence
+from vae.evaluation.annealing import Annealing as Annealing
+from vae.evaluation.annealing import BidirectionalBounds as BidirectionalBounds
+from vae.evaluation.annealing import annealed_evidence as annealed_evidence
+from vae.evaluation.annealing import bidirectional_bounds as bidirectional_bounds
+from vae.evaluation.annealing import simulate as simulate
+from vae.evaluation.annealing_paths import from_posterior as from_posterior
+from vae.evaluation.annealing_paths import from_prior as from_prior
 from vae.evaluation.evidence import Evidence as Evidence
 from vae.evaluation.evidence import elbo_terms as elbo_terms
 from vae.evaluation.evidence import importance_sampled_evidence as importance_sampled_evidence
+from vae.evaluation.gaps import fitted_bounds as fitted_bounds
+from vae.evaluation.gaps import gap_summary as gap_summary
+from vae.evaluation.gaps import inference_gaps as inference_gaps
 from vae.evaluation.latents import active_units as active_units
 from vae.evaluation.latents import encode as encode
+from vae.evaluation.pareto import pareto_k as pareto_k

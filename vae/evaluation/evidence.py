@@ -85,7 +85,7 @@ def importance_sampled_evidence(
     """log p(x) >= E log 1/K sum_k p(x, z_k) / q(z_k | x), z_k ~ q(z | x). (Burda et al. 2016, eq. 8.)
 
     The encoder runs once per example; the samples stream through in chunks of about `ROWS_IN_FLIGHT` decoder rows with a
-    running log-sum-exp, so memory does not grow with `samples`.
+    running log-sum-exp, so memory does not grow with `samples`, but for the tail of 3 sqrt(K) weights that gives Pareto k.
     """
     if samples < 1:
         raise ValueError(f"samples is {samples}; wanted at least 1 importance sample.")

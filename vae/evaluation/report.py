@@ -6,10 +6,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vae.distributions import Distribution
 from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, rates_of
 from vae.evaluation.latents import ACTIVE_THRESHOLD, active_units, encode
+from vae.evaluation.pareto import UNRELIABLE
 from vae.objectives import analytic, total_rate
 from vae.types import Data, Key, Model, Params, PyTree
 
@@ -73,7 +75,14 @@ def evidence_summary(evidence: Evidence, samples: int, *, in_space: bool) -> dic
         "nll_samples": samples,
         "effective_sample_size": float(effective.mean()),
         "share_effective_sample_size_under_10": float(np.mean(effective < LOW_SAMPLE_SIZE)),
+        "share_pareto_k_over_0_7": share_unreliable(evidence.pareto_k),
     }
+
+
+def share_unreliable(pareto_k: ArrayLike | None) -> float | None:
+    """The share of images whose weights have too heavy a tail (k > 0.7) for their bound to be relied on; None if unknown."""
+    shapes = np.asarray(math.nan if pareto_k is None else pareto_k)
+    return None if np.all(np.isnan(shapes)) else float(np.mean(shapes > UNRELIABLE))
 
 
 def bits_per_dim(evidence: Evidence, data: Data, space: str) -> dict[str, float | None]:
