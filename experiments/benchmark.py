@@ -153,9 +153,9 @@ def show(rows: list[Row], facts: dict[str, Any]) -> None:
     for preset in dict.fromkeys(row["preset"] for row in rows):
         own, *_ = shown = [row for row in rows if row["preset"] == preset]
         table = Table(title=preset, caption=costs_line(own), title_justify="left", caption_justify="left")
-        table.add_column("")
+        table.add_column("", no_wrap=True)
         for column in COLUMNS:
-            table.add_column(column, justify="right")
+            table.add_column(column, justify="right", no_wrap=column == COLUMNS[0])
         for row in shown:
             table.add_row(row["peer"], *cells(row))
         console.print(table)

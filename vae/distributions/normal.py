@@ -54,16 +54,22 @@ class Normal:
         """The draw and its log density, taken from the noise itself: the draw is never divided by the scale again."""
         noise = jax.random.normal(key, jnp.shape(self.mean), jnp.result_type(float, self.mean))
         value = self.mean + jnp.exp(self.log_std) * noise
-        return value, -jnp.sum(0.5 * jnp.square(noise) + self.log_std + HALF_LOG_TWO_PI)
+        return value, -0.5 * jnp.sum(jnp.square(noise)) - self._log_normaliser()
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
-        return jnp.sum(self.element_log_prob(value))
+        return -0.5 * jnp.sum(jnp.square(self._standardised(value))) - self._log_normaliser()
 
     def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """Log density of each component in nats."""
-        standardised = (value - self.mean) * jnp.exp(-self.log_std)
-        return -(0.5 * jnp.square(standardised) + self.log_std + HALF_LOG_TWO_PI)
+        return -(0.5 * jnp.square(self._standardised(value)) + self.log_std + HALF_LOG_TWO_PI)
+
+    def _standardised(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
+        return (value - self.mean) * jnp.exp(-self.log_std)
+
+    def _log_normaliser(self) -> Float[Array, ""]:
+        """sum_i log_std_i + 1/2 ln(2 pi): summed apart from the squares, so that many values of one Gaussian share it."""
+        return jnp.sum(self.log_std + HALF_LOG_TWO_PI)
 
     def entropy(self) -> Float[Array, ""]:
         """H = sum_i [ log_std_i + 1/2 ln(2 pi e) ], in nats."""
