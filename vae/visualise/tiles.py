@@ -67,10 +67,10 @@ def tile_figure(
     tops = _offsets(rows, height * scale, row_gaps)
     lefts = _offsets(columns, width * scale, column_gaps)
     last_captions = LINE if any(tile.caption for tile in tiles[-1]) else 0
-    body = (lefts[-1] + width * scale, tops[-1] + height * scale + last_captions)
+    body = (int(lefts[-1]) + width * scale, int(tops[-1]) + height * scale + last_captions)
     figure, axes = _canvas(body, _with_names_that_fit(labels, body))
-    for row, top in zip(tiles, tops, strict=True):
-        for tile, left in zip(row, lefts):
+    for row, top in zip(tiles, tops.tolist(), strict=True):
+        for tile, left in zip(row, lefts.tolist()):
             _draw(axes, tile, left, top, width * scale, height * scale)
     _label_axis(axes.yaxis, tops + height * scale / 2, labels.rows, LINE)
     _label_axis(axes.xaxis, lefts + width * scale / 2, labels.columns, GUTTER + max(map(text_width, labels.columns), default=0))
