@@ -82,14 +82,12 @@ def test_gradient_of_an_expectation():
 
 
 def test_any_shape():
-    """One draw of six angles has their joint density, summed."""
-    q = VonMises(angle=jnp.zeros((2, 3)), concentration=jnp.full((2, 3), 2.0))
-    value, log_prob, again = jax.jit(lambda q, key: (*q.sample_and_log_prob(key), q.log_prob(q.sample(key))))(
-        q, jax.random.key(0)
-    )
-    assert value.shape == (2, 3)
-    assert log_prob.shape == again.shape == ()
-    assert log_prob == pytest.approx(float(again), rel=1e-5)
+    """Angles in any arrangement are the same angles; a draw has their shape."""
+    together, apart = family(ANGLES.reshape(2, 2), CONCENTRATIONS.reshape(2, 2)), family()
+    x = jnp.array([0.3, -2.0, 1.0, 3.0])
+    assert jax.jit(together.log_prob)(x.reshape(2, 2)) == pytest.approx(float(jax.jit(apart.log_prob)(x)), rel=1e-5)
+    value, log_prob = jax.eval_shape(together.sample_and_log_prob, jax.random.key(0))
+    assert (value.shape, log_prob.shape) == ((2, 2), ())
 
 
 def test_bad_parameters_are_refused_in_one_sentence():

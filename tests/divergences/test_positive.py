@@ -15,8 +15,7 @@ from scipy import integrate, special
 from unchecked import unchecked
 
 from vae.distributions import Beta, Gamma, Kumaraswamy, Laplace
-from vae.divergences import kl_divergence
-from vae.testing import check_kl
+from vae.divergences import kl_divergence, monte_carlo_kl
 
 mpmath.mp.dps = 50
 
@@ -212,10 +211,16 @@ PAIRS = {
 }
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_divergence_is_that_of_the_densities(pair):
-    """Within 4 standard errors of Monte Carlo with 100,000 draws, among the other checks."""
-    assert "Monte Carlo" in check_kl(*PAIRS[pair], jax.random.key(0))
+def test_divergence_is_that_of_the_densities():
+    """Within 4 standard errors of Monte Carlo with 100,000 draws; one compilation for all pairs."""
+
+    @jax.jit
+    def numbers(pairs, key):
+        return {name: (kl_divergence(q, p), *monte_carlo_kl(q, p, key, 100_000)) for name, (q, p) in pairs.items()}
+
+    for name, (kl, estimate, error) in numbers(PAIRS, jax.random.key(0)).items():
+        assert abs(kl - estimate) < 4 * error, name
+        assert error < 0.02 * kl, "a standard error this large would let anything pass"
 
 
 def test_events_of_different_shape_are_refused():
