@@ -116,7 +116,7 @@ def show(numbers: dict[str, Any], config: Config) -> None:
     from rich.table import Table
 
     table = Table(title=f"{config.which} checkpoint (step {numbers['evaluated_step']}) on {config.examples} test images, nats")
-    for column in ("", "mean", "error over images", "Monte Carlo error"):
+    for column in ("", "mean", "se images", "se Monte Carlo"):
         table.add_column(column, justify="right" if column else "left")
     names = {
         "log_evidence": f"log p(x), annealed, T = {config.temperatures}",
