@@ -1,7 +1,7 @@
 """How fast is a step, beside its own matrix products and beside everyone else's step?
 
     python -m experiments.benchmark --quick                      about a minute on two quiet cores
-    python -m experiments.benchmark --json benchmarks/NAME.json  everything, some ten minutes
+    python -m experiments.benchmark                              everything, some twenty minutes; benchmarks/DEVICE.json
     python -m experiments.benchmark --pin 1 --presets mlp        on one core
 
 Every preset is timed as `vae.fit` runs it, in rounds that take turns with its peers and with its limit: the same matrix
@@ -13,6 +13,7 @@ installed are named: pip install 'vae[bench]' has them all.
 import json
 import os
 import platform
+import re
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class Config:
     rounds: int | None = None
     """In which every contestant has its turn."""
     json: Path | None = None
-    """Where the rows go; the roofline goes beside it."""
+    """Where the rows go, the roofline beside it; default: benchmarks/DEVICE.json, with --quick runs/DEVICE.json."""
     pin: int | None = None
     """Run on this many cores."""
     start: bool = True
@@ -76,8 +77,8 @@ def main(config: Config) -> int:
     starts = starts_of(START_PRESET) if config.start else {}
     facts = facts_of(machine, source) | {name: start._asdict() for name, start in starts.items()}
     show(rows, facts)
-    path = config.json or Path("runs") / "benchmark.json"
-    write(path, rows, facts, machine)
+    folder = Path("runs" if config.quick else "benchmarks")
+    write(config.json or folder / f"{file_name(facts)}.json", rows, facts, machine)
     return 0
 
 
@@ -133,7 +134,7 @@ def facts_of(machine: Machine, source: str) -> dict[str, Any]:
 
         versions |= {"torch": torch.__version__, "torch_threads": torch.get_num_threads()}
     return {
-        "device": jax.devices()[0].device_kind,
+        "device": device_name(),
         "platform": jax.default_backend(),
         "cores": len(os.sched_getaffinity(0)),
         "load_average": os.getloadavg()[0],
@@ -142,6 +143,21 @@ def facts_of(machine: Machine, source: str) -> dict[str, Any]:
         "bytes_per_second": machine.bytes_per_second,
         **versions,
     }
+
+
+def device_name() -> str:
+    """The accelerator, or the model of the processor where the system tells."""
+    kind, listed = jax.devices()[0].device_kind, Path("/proc/cpuinfo")
+    if kind != "cpu":
+        return kind
+    names = re.findall(r"model name\s*:\s*(.+)", listed.read_text() if listed.exists() else "")
+    return names[0] if names else platform.machine()
+
+
+def file_name(facts: dict[str, Any]) -> str:
+    """The device as the name of a file, with the number of cores where it is a processor."""
+    words = facts["device"] + (f" {facts['cores']} cores" if facts["platform"] == "cpu" else "")
+    return "-".join(re.findall(r"[a-z0-9]+", words.lower()))
 
 
 def show(rows: list[Row], facts: dict[str, Any]) -> None:

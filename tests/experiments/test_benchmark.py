@@ -27,7 +27,15 @@ from vae.types import Settings
 
 SHAPE, BATCH, LATENT, HIDDEN = (6, 6, 1), 8, 3, 16
 PIXELS = math.prod(SHAPE)
+
+
+def bound():
+    """The plain bound: what a monitor watches is none of the peers' work."""
+    return vae.elbo(monitors=())
+
+
 TINY = Preset(
+    objective=bound,
     model=vae.reference_to(vae.models.mlp, latent_dim=LATENT, hidden=(HIDDEN,)),
     layers=dense_layers(BATCH, (PIXELS, HIDDEN, 2 * LATENT), first=2) + dense_layers(BATCH, (LATENT, HIDDEN, PIXELS)),
     batch_size=BATCH,
@@ -251,7 +259,7 @@ def batch_native_step(params, moments, x, key):
 
 def test_code_for_one_example_costs_what_code_for_a_batch_costs():
     """The same number of matrix products and the same FLOPs; all but 2 % of them are matrix products."""
-    mlp = PRESETS["mlp"]._replace(objective=lambda: vae.elbo(monitors=()))
+    mlp = PRESETS["mlp"]._replace(objective=bound)
     compiled = ours.one_step(mlp, images_like(mlp.shape, 200))
     params = params_of(ours.problem_of(mlp, images_like(mlp.shape, 200)).weights)
     arguments = params, optax.adam(LEARNING_RATE).init(params), jnp.zeros((128, 784)), jax.random.key(0)
@@ -267,7 +275,7 @@ def test_code_for_one_example_costs_what_code_for_a_batch_costs():
 @pytest.mark.parametrize("name", ["mlp", "conv28", "conv64"])
 def test_the_limit_multiplies_what_a_step_multiplies(name):
     """The matrix products of the gradient, counted in its jaxpr, are those that the preset lists."""
-    preset, objective, optimiser = PRESETS[name], vae.elbo(monitors=()), optax.adam(LEARNING_RATE)
+    preset, objective, optimiser = PRESETS[name], bound(), optax.adam(LEARNING_RATE)
     source = ours.feed_of(images_like(preset.shape, preset.batch_size))
     model = preset.build(source.spec)
     state = jax.eval_shape(lambda: initial_state(model, objective, optimiser, jax.random.key(0)))
@@ -312,7 +320,7 @@ def test_the_program_is_traced_once_however_long_it_runs():
     traced = []
 
     def objective():
-        built = vae.elbo()
+        built = bound()
         return built._replace(loss=lambda *args: traced.append(1) or built.loss(*args))
 
     trainer = ours.build(ours.problem_of(TINY._replace(objective=objective), images_like(SHAPE)))
@@ -421,6 +429,12 @@ def test_without_mnist_the_pixels_are_random_and_the_facts_say_so(monkeypatch):
     images, source = benchmark.images_of(10)
     assert images.shape == (10, 28, 28, 1)
     assert "random" in source
+
+
+def test_results_are_named_by_their_device():
+    assert benchmark.file_name({"device": "NVIDIA H200", "platform": "gpu", "cores": 16}) == "nvidia-h200"
+    assert benchmark.file_name({"device": "AMD EPYC(TM)", "platform": "cpu", "cores": 2}) == "amd-epyc-tm-2-cores"
+    assert benchmark.device_name()
 
 
 def test_a_larger_canvas_is_padded_with_black():
