@@ -47,39 +47,46 @@ def table(exact, dim, concentrations=CONCENTRATIONS):
     return np.array([[float(x) for x in exact(dim, mpmath.mpf(float(k)))] for k in concentrations]).T
 
 
-def value_and_slope(function, dim):
-    return jax.jit(jax.vmap(jax.value_and_grad(lambda concentration: function(dim, concentration))))
+def values_and_slopes(functions, dim, concentrations):
+    """Each function and its derivative at every concentration, from one compilation."""
+
+    @jax.jit
+    @jax.vmap
+    def program(concentration):
+        return [jax.value_and_grad(lambda at, function=function: function(dim, at))(concentration) for function in functions]
+
+    return program(concentrations)
 
 
 @pytest.mark.parametrize("dim", DIMS)
 def test_von_mises_fisher_family(dim):
     length, shortfall, variance, information, slope = table(exact_von_mises_fisher, dim)
-    got_information, got_slope = value_and_slope(special.von_mises_fisher_information, dim)(CONCENTRATIONS)
-    got_length, got_variance = value_and_slope(special.mean_resultant_length, dim)(CONCENTRATIONS)
+    functions = special.von_mises_fisher_information, special.mean_resultant_length, special.mean_resultant_shortfall
+    got = values_and_slopes(functions, dim, CONCENTRATIONS)
+    (got_information, got_slope), (got_length, got_variance), (got_shortfall, fall) = got
     np.testing.assert_allclose(got_information, information, rtol=4e-6)
     np.testing.assert_allclose(got_slope, slope, rtol=1e-5)
     np.testing.assert_allclose(got_length, length, rtol=1e-6)
     np.testing.assert_allclose(got_variance, variance, rtol=1e-5)
-    got_shortfall, fall = value_and_slope(special.mean_resultant_shortfall, dim)(CONCENTRATIONS)
     np.testing.assert_allclose(got_shortfall, shortfall, rtol=2e-6)
     np.testing.assert_allclose(fall, -variance, rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("dim", "concentration", "value"),
-    [(3, 5.0, 1.3030845139), (10, 1e-3, 4.99999994e-8), (200, 1.0, 0.0024999072), (1000, 1000.0, 240.6798903850)],
-)
-def test_published_informations(dim, concentration, value):
-    assert special.von_mises_fisher_information(dim, jnp.asarray(concentration)) == pytest.approx(value, rel=2e-6)
+def test_published_informations():
+    cases = [(3, 5.0, 1.3030845139), (10, 1e-3, 4.99999994e-8), (200, 1.0, 0.0024999072), (1000, 1000.0, 240.6798903850)]
+    got = jax.jit(lambda ks: [special.von_mises_fisher_information(dim, k) for (dim, *_), k in zip(cases, ks)])(
+        [jnp.float32(concentration) for _, concentration, _ in cases]
+    )
+    np.testing.assert_allclose(got, [value for *_, value in cases], rtol=2e-6)
 
 
 @pytest.mark.parametrize("dim", DIMS)
 def test_power_spherical_family(dim):
     information, slope, mean_log = table(exact_power_spherical, dim)
-    got_information, got_slope = value_and_slope(special.power_spherical_information, dim)(CONCENTRATIONS)
+    functions = special.power_spherical_information, special.power_spherical_mean_log
+    (got_information, got_slope), (got_mean_log, _) = values_and_slopes(functions, dim, CONCENTRATIONS)
     np.testing.assert_allclose(got_information, information, rtol=5e-6)
     np.testing.assert_allclose(got_slope, slope, rtol=1e-5)
-    got_mean_log, _ = value_and_slope(special.power_spherical_mean_log, dim)(CONCENTRATIONS)
     np.testing.assert_allclose(got_mean_log, mean_log, rtol=1e-6)
 
 
@@ -88,10 +95,10 @@ def test_published_power_spherical_information():
 
 
 @pytest.mark.parametrize("function", [special.von_mises_fisher_information, special.power_spherical_information])
-@pytest.mark.parametrize("dim", [2, 64, 2048])
+@pytest.mark.parametrize("dim", [2, 2048])
 def test_information_at_the_extremes(function, dim):
     exact = exact_von_mises_fisher if function is special.von_mises_fisher_information else exact_power_spherical
-    value, slope = value_and_slope(function, dim)(EXTREMES)
+    ((value, slope),) = values_and_slopes([function], dim, EXTREMES)
     columns = table(exact, dim, EXTREMES[1:])
     want_value, want_slope = columns[[3, 4] if len(columns) == 5 else [0, 1]]
     np.testing.assert_allclose(value, [0.0, *want_value], rtol=1e-5)

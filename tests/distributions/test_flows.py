@@ -23,14 +23,10 @@ FLOWS = {
 
 
 def strong(flow, seed=0, scale=1.0):
-    """Parameters far from the identity: initial values start near it, which would hide mistakes."""
-
-    @jax.jit
-    def draw():
-        flat, restore = ravel_pytree(flow.init(jax.random.key(seed)))
-        return restore(flat + scale * 0.5 * jax.random.normal(jax.random.key(seed + 100), flat.shape))
-
-    return draw()
+    """Parameters far from the identity: initial values start near it, which would hide mistakes. Nothing is compiled."""
+    draw = np.random.default_rng(seed)
+    structure = jax.eval_shape(flow.init, jax.random.key(0))
+    return jax.tree.map(lambda leaf: jnp.asarray(scale * 0.7 * draw.standard_normal(leaf.shape), leaf.dtype), structure)
 
 
 @pytest.fixture(scope="module", params=FLOWS)
@@ -93,10 +89,9 @@ def test_context_reaches_every_changed_component(name):
 
 
 def test_flows_start_near_the_identity():
-    z = jax.random.normal(jax.random.key(2), (DIM,))
-    for name in ("planar", "inverse_autoregressive", "affine_coupling"):
-        flow = FLOWS[name]
-        x, log_det = jax.jit(lambda z, flow=flow: flow.forward_and_log_det(flow.init(jax.random.key(0)), z, CONTEXT))(z)
+    flows, z = [FLOWS[name] for name in ("planar", "inverse_autoregressive", "affine_coupling")], jnp.linspace(-1.5, 1.5, DIM)
+    images = jax.jit(lambda key: [flow.forward_and_log_det(flow.init(key), z, CONTEXT) for flow in flows])(jax.random.key(0))
+    for x, log_det in images:
         np.testing.assert_allclose(x, z, atol=0.2)
         assert abs(log_det) < 0.2
 
@@ -121,7 +116,8 @@ def test_density_integrates_to_one_and_own_samples_agree(name):
 
     draws, log_q = jax.jit(jax.vmap(model.sample_and_log_prob))(jax.random.split(jax.random.key(7), 2_000))
     np.testing.assert_allclose(log_q, jax.jit(jax.vmap(model.log_prob))(draws), rtol=1e-3, atol=2e-3)
-    chex.assert_trees_all_close(draws[0], model.sample(jax.random.split(jax.random.key(7), 2_000)[0]), rtol=1e-5)
+    one = jax.jit(model.sample)(jax.random.split(jax.random.key(7), 2_000)[0])
+    chex.assert_trees_all_close(draws[0], one, rtol=1e-5)
     # the sampler agrees with the density: E_q[exp(-|x|^2 / 2)] from draws and from the grid
     weight = np.exp(-0.5 * np.sum(grid**2, axis=1))
     seen = np.exp(-0.5 * np.sum(np.square(draws), axis=1))
@@ -141,21 +137,21 @@ def test_gradient_of_log_prob_is_that_of_finite_differences(name):
         return Transformed(base=standard_normal(2), flow=flow, params=restore(flat)).log_prob(x)
 
     by_params, by_value = jax.jit(jax.grad(log_prob, argnums=(0, 1)))(flat, x)
-    step = 1e-2  # float32: the central difference is good to about 1e-3
+    step = 1e-2  # float32: the fourth-order difference is good to about 1e-4
 
     def central(function, at):
-        moved = jnp.concatenate([at[None] + step * jnp.eye(at.size), at[None] - step * jnp.eye(at.size)])
-        plus, minus = jnp.split(jax.vmap(function)(moved), 2)
-        return (plus - minus) / (2 * step)
+        steps = step * jnp.array([-2.0, -1.0, 1.0, 2.0])[:, None, None] * jnp.eye(at.size)[None]
+        minus_2, minus_1, plus_1, plus_2 = jax.vmap(jax.vmap(function))(at[None, None] + steps)
+        return (8.0 * (plus_1 - minus_1) - (plus_2 - minus_2)) / (12 * step)
 
-    np.testing.assert_allclose(by_params, central(lambda f: log_prob(f, x), flat), rtol=1e-2, atol=2e-3)
-    np.testing.assert_allclose(by_value, central(lambda v: log_prob(flat, v), x), rtol=1e-2, atol=2e-3)
+    np.testing.assert_allclose(by_params, central(lambda f: log_prob(f, x), flat), rtol=5e-3, atol=1e-3)
+    np.testing.assert_allclose(by_value, central(lambda v: log_prob(flat, v), x), rtol=5e-3, atol=1e-3)
 
 
 def test_planar_stays_invertible_where_the_raw_parameters_are_not():
     """u'w = -400 before the constraint: volume stays positive and the inverse still finds the point."""
     flow = planar(3)
-    params = flow.init(jax.random.key(0)) | {"normal": 10.0 * jnp.ones(3), "stretch": -20.0 * jnp.ones(3) * 2 / 3}
+    params = strong(flow) | {"normal": 10.0 * jnp.ones(3), "stretch": -20.0 * jnp.ones(3) * 2 / 3}
     z = jax.random.normal(jax.random.key(1), (64, 3))
     x, log_det = jax.jit(jax.vmap(lambda v: flow.forward_and_log_det(params, v)))(z)
     back, _ = jax.jit(jax.vmap(lambda v: flow.inverse_and_log_det(params, v)))(x)
@@ -167,7 +163,7 @@ def test_planar_stays_invertible_where_the_raw_parameters_are_not():
 
 def test_planar_with_a_vanishing_normal_is_a_shift_with_finite_gradients():
     flow = planar(3)
-    params = flow.init(jax.random.key(0)) | {"normal": jnp.zeros(3), "stretch": jnp.ones(3), "offset": jnp.array(0.5)}
+    params = strong(flow) | {"normal": jnp.zeros(3), "stretch": jnp.ones(3), "offset": jnp.array(0.5)}
     x, log_det = flow.forward_and_log_det(params, jnp.zeros(3))
     np.testing.assert_allclose(x, np.tanh(0.5) * np.ones(3), rtol=1e-5)
     assert log_det == pytest.approx(0.0, abs=1e-6)
@@ -201,19 +197,18 @@ def test_own_log_q_does_not_invert():
         raise NotImplementedError
 
     flow = inverse_autoregressive(3, hidden=(8,))
-    params, base = flow.init(jax.random.key(0)), Normal(mean=jnp.ones(3), log_std=-jnp.ones(3))
+    params, base = strong(flow), Normal(mean=jnp.ones(3), log_std=-jnp.ones(3))
     one_way = Transformed(base=base, flow=flow._replace(inverse_and_log_det=no_inverse), params=params)
     both_ways = Transformed(base=base, flow=flow, params=params)
-    chex.assert_trees_all_equal(
-        one_way.sample_and_log_prob(jax.random.key(1)), both_ways.sample_and_log_prob(jax.random.key(1))
-    )
+    draws = jax.jit(lambda key: [d.sample_and_log_prob(key) for d in (one_way, both_ways)])(jax.random.key(1))
+    chex.assert_trees_all_close(*draws, rtol=1e-6)
     scored = Transformed(base=base, flow=invert(flow._replace(inverse_and_log_det=no_inverse)), params=params)
-    assert np.isfinite(scored.log_prob(jnp.zeros(3)))
+    assert np.isfinite(jax.jit(scored.log_prob)(jnp.zeros(3)))
 
 
 def test_transformed_crosses_jit_and_vmap_as_a_pytree():
     flow = FLOWS["inverse_autoregressive"]
-    params = flow.init(jax.random.key(0))
+    params = strong(flow)
 
     def posterior(h):
         return Transformed(base=standard_normal(DIM), flow=flow, params=params, context=h)
@@ -222,12 +217,11 @@ def test_transformed_crosses_jit_and_vmap_as_a_pytree():
     together = jax.jit(jax.vmap(lambda h: posterior(h).log_prob(jnp.ones(DIM))))(contexts)
     one = jax.jit(lambda d: d.log_prob(jnp.ones(DIM)))
     chex.assert_trees_all_close(together, jnp.stack([one(posterior(h)) for h in contexts]), rtol=1e-5)
-    chex.assert_trees_all_close(together[0], posterior(contexts[0]).log_prob(jnp.ones(DIM)), rtol=1e-5)
 
 
 def test_bad_input_is_refused_in_one_sentence():
     flow = FLOWS["inverse_autoregressive"]
-    params = flow.init(jax.random.key(0))
+    params = strong(flow)
     with pytest.raises(ValueError, match=r"shape \(2, 4\), wanted \(4,\): add batch axes with jax.vmap"):
         flow.forward_and_log_det(params, jnp.ones((2, DIM)), CONTEXT)
     with pytest.raises(ValueError, match=r"context_dim=3 but its context is \(\)"):

@@ -75,4 +75,4 @@ def free_parameters(distribution: Any, fields: Sequence[str] | None) -> tuple[Ar
 
 def standard_error(draws: np.ndarray) -> np.ndarray:
     """The standard error of the mean over the first axis."""
-    return np.std(draws, axis=0, ddof=1) / np.sqrt(draws.shape[0])
+    return np.asarray(np.std(draws, axis=0, ddof=1) / np.sqrt(draws.shape[0]))
