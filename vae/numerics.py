@@ -1,12 +1,18 @@
 """Elementary functions written so that float32 keeps their digits: differences of nearly equal terms, and small tails."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+
+
+def as_floats(value: Any) -> Float[Array, "*shape"]:
+    """A number or an array as an array of floating-point numbers: of its own type if it has one, else of the default."""
+    return jnp.asarray(value, jnp.result_type(float, value))
 
 
 @jax.custom_jvp

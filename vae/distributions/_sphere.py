@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from vae.distributions._angle import AngularFamily, angular_log_density, sample_angle
 from vae.distributions.base import concrete, require
+from vae.numerics import as_floats
 
 _UNIT_TOLERANCE = 1e-4
 
@@ -32,10 +33,10 @@ def sphere_log_prob(
     family: AngularFamily, direction: Float[Array, "dim"], concentration: Float[Array, ""], value: Float[Array, "dim"]
 ) -> Float[Array, ""]:
     """Log density of a unit vector with respect to the area of the sphere, in nats."""
-    direction = jnp.asarray(direction)
+    direction = as_floats(direction)
     dim = direction.shape[0]
     squares = half_angle_squares(direction, value)
-    return angular_log_density(family, dim, jnp.asarray(concentration), *squares) - log_sphere_area(dim)
+    return angular_log_density(family, dim, as_floats(concentration), *squares) - log_sphere_area(dim)
 
 
 def place_on_sphere(key: Array, direction: Float[Array, "dim"], angle: Float[Array, ""]) -> Float[Array, "dim"]:

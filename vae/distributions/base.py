@@ -101,11 +101,6 @@ def require_same_shape(family: str, **fields: Any) -> None:
         raise ValueError(f"{family} got {listed}; wanted equal shapes: broadcast one of them first.")
 
 
-def as_floats(value: Any) -> Array:
-    """A number or an array as an array of floating-point numbers: of its own type if it is one, else of the default."""
-    return jnp.asarray(value, jnp.result_type(float, value))
-
-
 def shape_of(value: Any) -> tuple[int, ...]:
     """The shape of an array or of a Python number."""
     return tuple(jnp.shape(value))

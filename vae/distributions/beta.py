@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, as_floats, distribution, require_same_shape
+from vae.distributions.base import DataSpace, distribution, require_same_shape
 from vae.distributions.gamma import limit_at_end, require_positive, standard_gamma
 from vae.gamma_functions import entropy_bregman, stirling_error_slope
-from vae.numerics import HALF_LOG_TWO_PI, stirling_error
+from vae.numerics import HALF_LOG_TWO_PI, as_floats, stirling_error
 
 
 @distribution

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, as_floats, concrete, distribution, require_same_shape
+from vae.distributions.base import DataSpace, concrete, distribution, require_same_shape
 from vae.gamma_functions import log_bregman, stirling_error_slope
-from vae.numerics import HALF_LOG_TWO_PI, stirling_error
+from vae.numerics import HALF_LOG_TWO_PI, as_floats, stirling_error
 
 PROPOSALS = 8  # at least 95 % of proposals are accepted, so all eight fail once in 2e10 draws; the last one is then kept
 

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, as_floats, distribution, require_same_shape
+from vae.distributions.base import DataSpace, distribution, require_same_shape
 from vae.distributions.beta import at_ends, inside_unit_interval
 from vae.distributions.gamma import require_positive
 from vae.gamma_functions import lgamma_bregman, log_beta
-from vae.numerics import log1mexp
+from vae.numerics import as_floats, log1mexp
 
 EULER_GAMMA = 0.5772156649015329
 

@@ -11,6 +11,7 @@ from vae.distributions._angle import angular_log_density, sample_angle
 from vae.distributions._sphere import require_concentration
 from vae.distributions.base import DataSpace, distribution, require_same_shape
 from vae.distributions.von_mises_fisher import VON_MISES_FISHER
+from vae.numerics import as_floats
 from vae.special import von_mises_fisher_information
 
 _LOG_TWO_PI = math.log(2.0 * math.pi)
@@ -64,7 +65,7 @@ class VonMises:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
-        return jnp.sum(_log_density(value - self.angle, jnp.asarray(self.concentration)))
+        return jnp.sum(_log_density(value - self.angle, as_floats(self.concentration)))
 
     def entropy(self) -> Float[Array, ""]:
         """H = sum_i [ ln(2 pi) + ln I_0(kappa_i) - kappa_i A(kappa_i) ], A = I_1/I_0, in nats."""

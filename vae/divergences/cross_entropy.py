@@ -30,6 +30,7 @@ from vae.divergences import directional, gaussian
 from vae.divergences.gaussian import Gaussian
 from vae.divergences.positive import expected_log_rest_ratio
 from vae.gamma_functions import log_beta
+from vae.numerics import as_floats
 from vae.special import mean_resultant_length, mean_resultant_shortfall, von_mises_fisher_information
 
 Row = Callable[[Any, Any], Array]
@@ -115,7 +116,7 @@ def gamma_gamma(q: Gamma, p: Gamma) -> Array:
     """Per component: ln Gamma(a_p) - a_p ln b_p - (a_p - 1) [psi(a_q) - ln b_q] + b_p a_q / b_q."""
     require_same_shape("cross_entropy", q=q.concentration, p=p.concentration)
     mean_log = jax.scipy.special.digamma(q.concentration) - jnp.log(q.rate)
-    normaliser = jax.lax.lgamma(p.concentration) - p.concentration * jnp.log(p.rate)
+    normaliser = jax.lax.lgamma(as_floats(p.concentration)) - p.concentration * jnp.log(p.rate)
     return normaliser - (p.concentration - 1.0) * mean_log + p.rate * q.mean
 
 
@@ -130,8 +131,9 @@ def beta_beta(q: Beta, p: Beta) -> Array:
 def kumaraswamy_beta(q: Kumaraswamy, p: Beta) -> Array:
     """As `beta_beta` with E[ln z] = -(psi(b + 1) + gamma) / a and E[ln(1 - z)] = T - ln a - 1 / b, T as in the KL row."""
     require_same_shape("cross_entropy", q=q.a, p=p.alpha)
-    mean_log = -(jax.scipy.special.digamma(q.b + 1.0) + EULER_GAMMA) / q.a
-    return _of_beta(p, mean_log, expected_log_rest_ratio(q.a, q.b) - jnp.log(q.a) - 1.0 / q.b)
+    a, b = as_floats(q.a), as_floats(q.b)
+    mean_log = -(jax.scipy.special.digamma(b + 1.0) + EULER_GAMMA) / a
+    return _of_beta(p, mean_log, expected_log_rest_ratio(a, b) - jnp.log(a) - 1.0 / b)
 
 
 def _of_beta(p: Beta, mean_log: Array, mean_log_rest: Array) -> Array:

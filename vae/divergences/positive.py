@@ -24,7 +24,7 @@ from vae.gamma_functions import (
     remainder_bregman,
     stirling_error_slope,
 )
-from vae.numerics import expm1_minus, log1mexp
+from vae.numerics import as_floats, expm1_minus, log1mexp
 
 
 def laplace_laplace(q: Laplace, p: Laplace) -> Array:
@@ -51,8 +51,8 @@ def gamma_gamma(q: Gamma, p: Gamma) -> Array:
     Gamma, Dirichlet and Wishart densities", for the first).
     """
     require_same_shape("KL", q=q.concentration, p=p.concentration)
-    a_q, a_p = q.concentration, p.concentration
-    means = a_p * log_bregman(a_q * p.rate, a_p * q.rate, cross_difference(a_q, a_p, q.rate, p.rate))
+    a_q, a_p, b_q, b_p = map(as_floats, (q.concentration, p.concentration, q.rate, p.rate))
+    means = a_p * log_bregman(a_q * b_p, a_p * b_q, cross_difference(a_q, a_p, b_q, b_p))
     return means + 0.5 * log_bregman(a_p, a_q, a_p - a_q) + remainder_bregman(a_p, a_q)
 
 
@@ -64,7 +64,7 @@ def beta_beta(q: Beta, p: Beta) -> Array:
     (Penny 2001, the Dirichlet case), computed by `beta_kl`.
     """
     require_same_shape("KL", q=q.alpha, p=p.alpha)
-    return beta_kl(q.alpha, q.beta, p.alpha, p.beta)
+    return beta_kl(*map(as_floats, (q.alpha, q.beta, p.alpha, p.beta)))
 
 
 def beta_kl(a_q: Array, b_q: Array, a_p: Array, b_p: Array) -> Array:
@@ -101,10 +101,11 @@ def kumaraswamy_beta(q: Kumaraswamy, p: Beta) -> Array:
     it is bounded by |ln a|; the series of Nalisnick & Smyth 2017 for E ln(1 - x), cut after ten terms, was 13 % low.
     """
     require_same_shape("KL", q=q.a, p=p.alpha)
-    power, excess = p.alpha / q.a, p.beta - 1.0
-    nested = beta_kl(jnp.ones_like(q.b), q.b, power, p.beta)
-    tilt = log_minus_digamma(p.alpha) - log_minus_digamma(power) - expected_log_rest_ratio(q.a, q.b)
-    curve = lgamma_bregman(p.alpha + p.beta, p.alpha + 1.0, excess) - lgamma_bregman(power + p.beta, power + 1.0, excess)
+    a, b, alpha, beta = map(as_floats, (q.a, q.b, p.alpha, p.beta))
+    power, excess = alpha / a, beta - 1.0
+    nested = beta_kl(jnp.ones_like(b), b, power, beta)
+    tilt = log_minus_digamma(alpha) - log_minus_digamma(power) - expected_log_rest_ratio(a, b)
+    curve = lgamma_bregman(alpha + beta, alpha + 1.0, excess) - lgamma_bregman(power + beta, power + 1.0, excess)
     return not_negative(nested + excess * tilt - curve)
 
 

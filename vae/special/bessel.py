@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from vae.numerics import as_floats
 from vae.special.quadrature import gauss_legendre
 
 # ln(1 + u_1(p)/nu + u_2(p)/nu^2 + ...) = sum_k d_k(p)/nu^k with the u_k of DLMF 10.41.10; here d_1..d_4 as
@@ -37,17 +38,17 @@ _LEGENDRE_NODES, _LEGENDRE_WEIGHTS = gauss_legendre(8)
 
 def mean_resultant_length(dim: int, concentration: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """A = E[w] = I_{m/2}(kappa) / I_{m/2-1}(kappa) of a von Mises-Fisher distribution (Mardia & Jupp 2000, section 9.3.2)."""
-    return _length(dim, jnp.asarray(concentration))
+    return _length(dim, as_floats(concentration))
 
 
 def mean_resultant_shortfall(dim: int, concentration: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """1 - A, which float32 cannot take from A once the concentration is large: there it is (m - 1) / (2 kappa)."""
-    return _shortfall(dim, jnp.asarray(concentration))
+    return _shortfall(dim, as_floats(concentration))
 
 
 def resultant_variance(dim: int, concentration: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """Var(w) = dA/dkappa = 1 - A^2 - (m - 1) A / kappa of a von Mises-Fisher distribution, without that cancellation."""
-    above = _terms_above(dim, jnp.asarray(concentration))
+    above = _terms_above(dim, as_floats(concentration))
     return (dim - above.spread) / jnp.square(dim + above.projection)
 
 
@@ -56,12 +57,12 @@ def von_mises_fisher_information(dim: int, concentration: Float[Array, "*any"]) 
 
     Its derivative is kappa Var(w).
     """
-    return _information(dim, jnp.asarray(concentration))
+    return _information(dim, as_floats(concentration))
 
 
 def mean_resultant_difference(dim: int, first: Float[Array, "*any"], second: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """A(second) - A(first), to full relative accuracy however close or large the two concentrations are."""
-    return _difference(dim, jnp.asarray(first), jnp.asarray(second))
+    return _difference(dim, as_floats(first), as_floats(second))
 
 
 def von_mises_fisher_bregman(dim: int, first: Float[Array, "*any"], second: Float[Array, "*any"]) -> Float[Array, "*any"]:
@@ -72,7 +73,7 @@ def von_mises_fisher_bregman(dim: int, first: Float[Array, "*any"], second: Floa
     The integral, whose integrand has one sign, is used where the concentrations are within a factor of 4; its derivatives are
     (first - second) Var(first) and A(second) - A(first).
     """
-    return _bregman(dim, jnp.asarray(first), jnp.asarray(second))
+    return _bregman(dim, as_floats(first), as_floats(second))
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))

@@ -13,6 +13,8 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vae.numerics import as_floats
+
 _SMALLEST_STIRLING = 4.0  # three terms of Stirling's series leave 4e-8 from here on
 
 
@@ -25,7 +27,7 @@ def power_spherical_information(dim: int, concentration: Float[Array, "*any"]) -
     subtracted in closed form: with c raised to at least 4, 2b being raised twice as often as b so that it stays the double,
     [kappa - c ln(1 + kappa/c)] - [kappa - 2c ln(1 + kappa/(2c))] = c ln(1 + kappa^2 / (4 c (c + kappa))).
     """
-    concentration = jnp.asarray(concentration)
+    concentration = as_floats(concentration)
     half = 0.5 * (dim - 1)
     raised = max(0, math.ceil(_SMALLEST_STIRLING - half))
     large = half + raised
@@ -43,7 +45,7 @@ def power_spherical_mean_log(dim: int, concentration: Float[Array, "*any"]) -> F
     By digamma(x) = digamma(x + 1) - 1/x and the asymptotic series DLMF 5.11.2, with every difference factored.
     """
     half = 0.5 * (dim - 1)
-    low = half + jnp.asarray(concentration)
+    low = half + as_floats(concentration)
     value = jnp.zeros_like(low)
     for _ in range(max(0, math.ceil(_SMALLEST_STIRLING - half))):
         value += half / (low * (low + half))
