@@ -26,7 +26,7 @@ import numpy as np
 
 import vae
 from experiments import command_line
-from experiments.benchmarks.floor import Machine, measure_machine
+from experiments.benchmarks.floor import bandwidth
 from experiments.benchmarks.peers import PEERS
 from experiments.benchmarks.presets import PRESETS, QUICK_PRESETS, Preset
 from experiments.benchmarks.rounds import LIMIT, OURS, Effort, Row, contest
@@ -68,17 +68,16 @@ def main(config: Config) -> int:
     effort = effort._replace(rounds=config.rounds or effort.rounds)
     known = QUICK_PRESETS if config.quick else PRESETS
     names = config.presets or (QUICK_NAMES if config.quick else tuple(PRESETS))
-    machine = measure_machine()
     images, source = images_of(QUICK_IMAGES if config.quick else IMAGES)
     rows: list[Row] = []
     for name in names:
-        rows += contest(name, known[name], fitting(images, known[name]), config.peers, effort, machine)
+        rows += contest(name, known[name], fitting(images, known[name]), config.peers, effort)
         print(f"{name}: done", file=sys.stderr)
     starts = starts_of(START_PRESET) if config.start else {}
-    facts = facts_of(machine, source) | {name: start._asdict() for name, start in starts.items()}
+    facts = facts_of(source) | {name: start._asdict() for name, start in starts.items()}
     show(rows, facts)
     folder = Path("runs" if config.quick else "benchmarks")
-    write(config.json or folder / f"{file_name(facts)}.json", rows, facts, machine)
+    write(config.json or folder / f"{file_name(facts)}.json", rows, facts)
     return 0
 
 
@@ -126,7 +125,7 @@ def starts_of(preset: str) -> dict[str, Start]:
         return {name: measure_start(preset, Path(cache)) for name in ("cold_start", "warm_start")}
 
 
-def facts_of(machine: Machine, source: str) -> dict[str, Any]:
+def facts_of(source: str) -> dict[str, Any]:
     """What the numbers were measured on."""
     versions = {"python": platform.python_version(), "jax": jax.__version__}
     if find_spec("torch"):
@@ -139,8 +138,7 @@ def facts_of(machine: Machine, source: str) -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)),
         "load_average": os.getloadavg()[0],
         "data": source,
-        "peak_flops_per_second": machine.flops_per_second,
-        "bytes_per_second": machine.bytes_per_second,
+        "bytes_per_second": bandwidth(),
         **versions,
     }
 
@@ -204,14 +202,15 @@ def costs_line(own: Row) -> str:
     return ", ".join(parts)
 
 
-def write(path: Path, rows: list[Row], facts: dict[str, Any], machine: Machine) -> None:
+def write(path: Path, rows: list[Row], facts: dict[str, Any]) -> None:
     """The rows as JSON and the roofline beside them."""
     from experiments.benchmarks.roofline import roofline
     from vae.visualise.style import save
 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"facts": facts, "rows": rows}, indent=1) + "\n")
-    save(roofline(rows, machine, f"Roofline: {facts['device']}, {facts['cores']} cores"), path.with_suffix(".png"))
+    title = f"Roofline: {facts['device']}, {facts['cores']} cores"
+    save(roofline(rows, facts["bytes_per_second"], title), path.with_suffix(".png"))
     print(f"written: {path}, {path.with_suffix('.png')}")
 
 

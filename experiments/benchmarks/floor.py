@@ -7,7 +7,6 @@ written back into the next step's input behind an optimisation barrier.
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +17,6 @@ from experiments.benchmarks.timing import seconds_of
 
 RATE = 1e-9
 REPEATS = 5
-
-
-class Machine(NamedTuple):
-    """What the device reaches in this run.
-
-    flops_per_second: of one large square matrix product, float32.
-    bytes_per_second: of y <- y + a on an array that fits no cache, reading and writing.
-    """
-
-    flops_per_second: float
-    bytes_per_second: float
 
 
 def touch(x: Float[Array, "rows columns"], *products: Array) -> Float[Array, "rows columns"]:
@@ -82,25 +70,21 @@ def floor(layers: tuple[Layer, ...], chunk: int) -> Callable[[int], None]:
     return run
 
 
-def measure_machine(side: int | None = None, megabytes: int | None = None) -> Machine:
-    """The rates of this device, the fastest of a few repetitions.
+def square() -> Layer:
+    """One large square product, which reaches the device's peak."""
+    side = 1024 if jax.default_backend() == "cpu" else 8192
+    return Layer(side, side, side, products=1)
 
-    side:      of the square matrices; large enough to reach the peak.
-    megabytes: of the array that is read and written.
-    """
-    on_cpu = jax.default_backend() == "cpu"
-    side = side or (2048 if on_cpu else 8192)
-    megabytes = megabytes or (256 if on_cpu else 2048)
-    square = (Layer(side, side, side, products=1),)
-    run = floor(square, chunk=1)
-    run(1)
-    product = min(seconds_of(run, 1) for _ in range(REPEATS))
-    moved = [jnp.ones(megabytes * 2**18)]
+
+def bandwidth() -> float:
+    """Bytes per second of y <- y + 1 on an array that fits no cache, read and written: the fastest of a few times."""
+    megabytes = 256 if jax.default_backend() == "cpu" else 2048
+    held = [jnp.ones(megabytes * 2**18)]
     add = jax.jit(lambda y: y + 1.0, donate_argnums=0)
 
     def stream(steps: int) -> None:
-        moved[0] = jax.block_until_ready(add(moved[0]))
+        for _ in range(steps):
+            held[0] = jax.block_until_ready(add(held[0]))
 
     stream(1)
-    streamed = min(seconds_of(stream, 1) for _ in range(REPEATS))
-    return Machine(square[0].flops / product, 2 * moved[0].nbytes / streamed)
+    return 2 * held[0].nbytes / min(seconds_of(stream, 1) for _ in range(REPEATS))

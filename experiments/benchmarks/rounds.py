@@ -9,13 +9,13 @@ import numpy as np
 
 from experiments.benchmarks import ours
 from experiments.benchmarks.costs import Costs, costs, device_peak_bytes
-from experiments.benchmarks.floor import Machine, floor
+from experiments.benchmarks.floor import floor, square
 from experiments.benchmarks.peers import PEERS, Peer
 from experiments.benchmarks.presets import Preset
-from experiments.benchmarks.timing import Ratio, Run, Times, interleave, ratio, steps_for
+from experiments.benchmarks.timing import Run, Times, interleave, ratio, seconds_of, steps_for
 from experiments.benchmarks.trainer import Trainer
 
-OURS, LIMIT = "vae", "gemm limit"
+OURS, LIMIT, PEAK = "vae", "gemm limit", "peak"
 FLOOR_CHUNK = 10
 Row = dict[str, Any]
 
@@ -31,25 +31,36 @@ class Effort(NamedTuple):
     seconds: float
 
 
-def contest(name: str, preset: Preset, images: np.ndarray, peers: Sequence[str], effort: Effort, machine: Machine) -> list[Row]:
-    """The rows of one preset: ours first, the limit, then every peer that can do it, installed or not."""
+def contest(name: str, preset: Preset, images: np.ndarray, peers: Sequence[str], effort: Effort) -> list[Row]:
+    """The rows of one preset: ours first, the limit, then every peer that can do it, installed or not.
+
+    The device's peak takes its turns too, so that what disturbs the one disturbs the other.
+    """
     problem = ours.problem_of(preset, images)
     mine = (ours.build_evaluation if preset.images else ours.build)(problem)
     wanted = {peer: PEERS[peer] for peer in peers if PEERS[peer].does(preset)}
     built, failed = build_all({peer: entry for peer, entry in wanted.items() if entry.installed}, problem)
     runs: dict[str, Run] = {OURS: mine.run, LIMIT: floor(preset.layers, 1 if preset.images else FLOOR_CHUNK)}
-    runs |= {peer: trainer.run for peer, trainer in built.items()}
-    multiples = {OURS: mine.multiple, LIMIT: 1 if preset.images else FLOOR_CHUNK}
-    steps = {peer: steps_for(run, effort.seconds, multiples.get(peer, 1)) for peer, run in runs.items()}
+    runs |= {peer: trainer.run for peer, trainer in built.items()} | {PEAK: floor((square(),), 1)}
+    steps = turns(runs, {OURS: mine.multiple, LIMIT: 1 if preset.images else FLOOR_CHUNK}, effort.seconds)
     times = interleave(runs, steps, effort.rounds)
     priced = costs(compiled_of(preset, problem))
-    fraction = times[LIMIT].fastest / times[OURS].fastest
-    rows = [
-        row(name, preset, peer, times[peer], ratio(times[OURS], times[peer]), fraction, times[LIMIT], machine) for peer in runs
-    ]
+    peak = square().flops / times.pop(PEAK).fastest
+    rows = [row(name, preset, peer, times, peak) for peer in times]
     rows[0] |= measured_costs(priced)
     missing = {peer: "not installed" for peer, entry in wanted.items() if not entry.installed} | failed
     return rows + [absent(name, peer, status) for peer, status in missing.items()]
+
+
+def turns(runs: Mapping[str, Run], multiples: Mapping[str, int], seconds: float) -> dict[str, int]:
+    """Steps in a turn of each contestant: all turns last as long as ours, which is at least a chunk.
+
+    On a machine that others use the fastest of short turns would beat the fastest of long ones.
+    """
+    own = steps_for(runs[OURS], seconds, multiples[OURS])
+    seconds = max(seconds, seconds_of(runs[OURS], own))
+    others = {peer: steps_for(run, seconds, multiples.get(peer, 1)) for peer, run in runs.items() if peer != OURS}
+    return {OURS: own} | others
 
 
 def build_all(peers: Mapping[str, Peer], problem: Any) -> tuple[dict[str, Trainer], dict[str, str]]:
@@ -75,12 +86,13 @@ def compiled_of(preset: Preset, problem: Any) -> Any:
     return call.func.lower(*arguments, **call.keywords).compile()
 
 
-def row(
-    name: str, preset: Preset, peer: str, times: Times, faster: Ratio, fraction: float, limit: Times, machine: Machine
-) -> Row:
-    """One line of the table; `ratio_*` are ours over the peer's, `gemm_limit_fraction` is ours."""
-    images = preset.images or preset.batch_size
-    flops_per_second = preset.flops / times.fastest
+def row(name: str, preset: Preset, peer: str, times: Mapping[str, Times], peak: float) -> Row:
+    """One line of the table; `ratio_*` are ours over the peer's, `gemm_limit_fraction` is ours.
+
+    peak: operations per second of the device.
+    """
+    own, fastest, limit = times[OURS], times[peer].fastest, times[LIMIT].fastest
+    faster = ratio(own, times[peer])
     return {
         "preset": name,
         "peer": peer,
@@ -88,15 +100,16 @@ def row(
         "note": PEERS[peer].note if peer in PEERS else "",
         "ratio_fastest": faster.fastest,
         "ratio_median": faster.median,
-        "gemm_limit_fraction": fraction,
-        "own_gemm_limit_fraction": limit.fastest / times.fastest,
-        "images_per_second": images / times.fastest,
-        "steps_per_second": 1.0 / times.fastest,
-        "seconds_per_step_fastest": times.fastest,
-        "seconds_per_step_median": times.median,
+        "gemm_limit_fraction": limit / own.fastest,
+        "own_gemm_limit_fraction": limit / fastest,
+        "images_per_second": (preset.images or preset.batch_size) / fastest,
+        "steps_per_second": 1.0 / fastest,
+        "seconds_per_step_fastest": fastest,
+        "seconds_per_step_median": times[peer].median,
         "model_flops": preset.flops,
-        "flops_per_second": flops_per_second,
-        "model_flops_utilisation": flops_per_second / machine.flops_per_second,
+        "flops_per_second": preset.flops / fastest,
+        "model_flops_utilisation": preset.flops / fastest / peak,
+        "peak_flops_per_second": peak,
     }
 
 
