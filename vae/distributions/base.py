@@ -104,3 +104,14 @@ def require_same_shape(family: str, **fields: Any) -> None:
 def shape_of(value: Any) -> tuple[int, ...]:
     """The shape of an array or of a Python number."""
     return tuple(jnp.shape(value))
+
+
+def sum_over_event(family: Any, value: Any) -> Float[Array, ""]:
+    """The sum of `element_log_prob`, over the event as one long axis where every parameter has the shape of the value.
+
+    XLA's CPU code for a sum over the axes of an image whose last one has length 1 is 25 to 40 times slower than over one axis.
+    """
+    shape = jnp.shape(value)
+    if len(shape) > 1 and all(jnp.shape(leaf) == shape for leaf in jax.tree.leaves(family)):
+        family, value = jax.tree.map(jnp.ravel, (family, value))
+    return jnp.sum(family.element_log_prob(value))

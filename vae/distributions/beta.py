@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape
+from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
 from vae.distributions.gamma import limit_at_end, require_positive, standard_gamma
 from vae.gamma_functions import entropy_bregman, stirling_error_slope
 from vae.numerics import HALF_LOG_TWO_PI, as_floats, stirling_error
@@ -89,7 +89,7 @@ class Beta:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
-        return jnp.sum(self.element_log_prob(value))
+        return sum_over_event(self, value)
 
     def entropy(self) -> Float[Array, ""]:
         """H = sum_i [ ln B(a, b) - (a - 1) psi(a) - (b - 1) psi(b) + (s - 2) psi(s) ], in nats, by Stirling's formula."""

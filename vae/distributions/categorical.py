@@ -34,7 +34,7 @@ class Categorical:
     def mean(self) -> Float[Array, "*event"]:
         """sum_k k p_k, which has a meaning where the classes are numbers (the values of a pixel)."""
         classes = jnp.arange(self.probabilities.shape[-1], dtype=self.probabilities.dtype)
-        return jnp.sum(self.probabilities * classes, axis=-1)
+        return jnp.matmul(self.probabilities, classes, precision="highest")
 
     @property
     def mode(self) -> Integer[Array, "*event"]:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution
+from vae.distributions.base import DataSpace, distribution, sum_over_event
 from vae.numerics import log1mexp, magnitude
 
 SERIES_BELOW = 1.0
@@ -66,7 +66,7 @@ class ContinuousBernoulli:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
-        return jnp.sum(self.element_log_prob(value))
+        return sum_over_event(self, value)
 
     def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """Log density of each component in nats."""

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape
+from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
 from vae.numerics import log1mexp
 
 LARGEST = 255.0
@@ -58,7 +58,7 @@ class DiscretisedLogistic:
 
     def log_prob(self, value: Array) -> Float[Array, ""]:
         """Log probability of the values 0..255 (bytes or floats) in nats, summed over the event."""
-        return jnp.sum(self.element_log_prob(value))
+        return sum_over_event(self, value)
 
     def element_log_prob(self, value: Array) -> Float[Array, "*event"]:
         """Log probability of each component in nats."""

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, concrete, distribution, require_same_shape
+from vae.distributions.base import DataSpace, concrete, distribution, require_same_shape, sum_over_event
 from vae.gamma_functions import log_bregman, stirling_error_slope
 from vae.numerics import HALF_LOG_TWO_PI, as_floats, stirling_error
 
@@ -80,7 +80,7 @@ class Gamma:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
-        return jnp.sum(self.element_log_prob(value))
+        return sum_over_event(self, value)
 
     def entropy(self) -> Float[Array, ""]:
         """H = sum_i [ a - ln b + ln Gamma(a) + (1 - a) psi(a) ], in nats, by Stirling's formula with remainder R:

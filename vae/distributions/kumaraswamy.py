@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape
+from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
 from vae.distributions.beta import at_ends, inside_unit_interval
 from vae.distributions.gamma import require_positive
 from vae.gamma_functions import lgamma_bregman, log_beta
@@ -93,7 +93,7 @@ class Kumaraswamy:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
-        return jnp.sum(self.element_log_prob(value))
+        return sum_over_event(self, value)
 
     def entropy(self) -> Float[Array, ""]:
         """H = sum_i [ 1 - 1/b + (1 - 1/a) (psi(b + 1) + gamma) - ln(a b) ], in nats; gamma is Euler's constant."""

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape
+from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
 
 LOG_TWO = math.log(2.0)
 
@@ -62,7 +62,7 @@ class Laplace:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
-        return jnp.sum(self.element_log_prob(value))
+        return sum_over_event(self, value)
 
     def entropy(self) -> Float[Array, ""]:
         """H = sum_i [ 1 + ln 2 + log_scale_i ], in nats."""

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape
+from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
 from vae.distributions.poisson import Poisson
 from vae.numerics import HALF_LOG_TWO_PI, expm1_minus, stirling_error
 
@@ -61,7 +61,7 @@ class NegativeBinomial:
 
     def log_prob(self, value: Array) -> Float[Array, ""]:
         """Log probability of counts (integers or floats) in nats, summed over the event."""
-        return jnp.sum(self.element_log_prob(value))
+        return sum_over_event(self, value)
 
     def element_log_prob(self, value: Array) -> Float[Array, "*event"]:
         """Log probability of each count in nats, as Loader (2000) writes the binomial: with n = x + r and S = stirling_error,

@@ -58,7 +58,8 @@ class Normal:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
-        return -0.5 * jnp.sum(jnp.square(self._standardised(value))) - self._log_normaliser()
+        flat, value = jax.tree.map(jnp.ravel, (self, value))  # see `base.sum_over_event`
+        return -0.5 * jnp.sum(jnp.square(flat._standardised(value))) - flat._log_normaliser()
 
     def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """Log density of each component in nats."""
