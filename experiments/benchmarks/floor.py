@@ -58,13 +58,13 @@ def floor_chunk(carry: Carry, layers: tuple[Layer, ...], length: int) -> Carry:
     return jax.lax.scan(lambda c, _: (floor_step(layers, c), None), carry, None, length=length)[0]
 
 
-def floor(layers: tuple[Layer, ...], chunk: int) -> Callable[[int], None]:
-    """run(steps) for the floor, in chunks of that many steps."""
+def floor(layers: tuple[Layer, ...], chunk: int, repeats: int = 1) -> Callable[[int], None]:
+    """run(steps) for the floor, in chunks of that many steps, the layers multiplied so often in each."""
     carry = [floor_carry(layers)]
 
     def run(steps: int) -> None:
         for _ in range(max(steps // chunk, 1)):
-            carry[0] = floor_chunk(carry[0], layers, chunk)
+            carry[0] = floor_chunk(carry[0], layers, chunk * repeats)
         jax.block_until_ready(carry[0])
 
     return run

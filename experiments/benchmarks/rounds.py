@@ -40,9 +40,10 @@ def contest(name: str, preset: Preset, images: np.ndarray, peers: Sequence[str],
     mine = (ours.build_evaluation if preset.images else ours.build)(problem)
     wanted = {peer: PEERS[peer] for peer in peers if PEERS[peer].does(preset)}
     built, failed = build_all({peer: entry for peer, entry in wanted.items() if entry.installed}, problem)
-    runs: dict[str, Run] = {OURS: mine.run, LIMIT: floor(preset.layers, 1 if preset.images else FLOOR_CHUNK)}
+    chunk = 1 if preset.images else FLOOR_CHUNK
+    runs: dict[str, Run] = {OURS: mine.run, LIMIT: floor(preset.layers, chunk, preset.repeats)}
     runs |= {peer: trainer.run for peer, trainer in built.items()} | {PEAK: floor((square(),), 1)}
-    steps = turns(runs, {OURS: mine.multiple, LIMIT: 1 if preset.images else FLOOR_CHUNK}, effort.seconds)
+    steps = turns(runs, {OURS: mine.multiple, LIMIT: chunk}, effort.seconds)
     times = interleave(runs, steps, effort.rounds)
     priced = costs(compiled_of(preset, problem))
     peak = square().flops / times.pop(PEAK).fastest

@@ -20,6 +20,7 @@ from experiments.benchmarks.peers import PEERS
 from experiments.benchmarks.presets import PRESETS, Layer, Preset, dense_layers
 from experiments.benchmarks.timing import Times
 from experiments.benchmarks.trainer import LEARNING_RATE
+from vae.distributions.bernoulli import bernoulli_log_prob
 from vae.objectives import analytic, importance_weighted, log_weight, terms_of
 from vae.training.loop import on_stored, stored_example
 from vae.training.state import initial_state
@@ -45,11 +46,7 @@ TINY_IWAE = TINY._replace(samples=4, objective=lambda: importance_weighted(4))
 TINY_CONV = TINY._replace(
     model=vae.reference_to(vae.models.convolutional, latent_dim=LATENT, widths=(4, 6)), shape=(8, 8, 1), layers=()
 )
-TINY_EVALUATION = TINY._replace(
-    samples=6,
-    images=10,
-    layers=dense_layers(10, (PIXELS, HIDDEN, 2 * LATENT), 1, 1) + dense_layers(60, (LATENT, HIDDEN, PIXELS), 1, 1),
-)
+TINY_EVALUATION = TINY._replace(samples=6, images=10, layers=dense_layers(30, (LATENT, HIDDEN, PIXELS), 1, 1), repeats=2)
 DENSE_PEERS = ("numpy", "flax example", "torch example", "torch resident", "torch compile", "pythae")
 TORCH = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed: pip install 'vae[bench]'")
 
@@ -238,7 +235,7 @@ def test_torch_convolutions_are_ours():
 
 
 def batch_native_step(params, moments, x, key):
-    """784-400-20 as one writes it by hand for a whole batch, with the losses of this library written out."""
+    """784-400-20 as one writes it by hand for a whole batch; the log-likelihood of a pixel is this library's."""
 
     def dense(layer, a):
         return a @ layer["kernel"] + jnp.broadcast_to(layer["bias"], (a.shape[0], layer["bias"].shape[0]))
@@ -250,14 +247,14 @@ def batch_native_step(params, moments, x, key):
         mean, log_std = jnp.split(network(params["posterior"], x), 2, axis=1)
         logits = network(params["generative"]["decoder"], mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape))
         rate = jnp.sum(0.5 * (jnp.square(mean) + jnp.exp(2 * log_std) - 1) - log_std, axis=1)
-        return jnp.mean(rate - jnp.sum(x * logits - jax.nn.softplus(logits), axis=1))
+        return jnp.mean(rate - jnp.sum(bernoulli_log_prob(logits, x), axis=1))
 
     updates, moments = optax.adam(LEARNING_RATE).update(jax.grad(loss)(params), moments, params)
     return optax.apply_updates(params, updates), moments
 
 
 def test_code_for_one_example_costs_what_code_for_a_batch_costs():
-    """The same number of matrix products and the same FLOPs; all but 2 % of them are matrix products."""
+    """The same number of matrix products, and the same FLOPs but for the guard and the noise; most are matrix products."""
     mlp = PRESETS["mlp"]._replace(objective=bound)
     compiled = ours.one_step(mlp, images_like(mlp.shape, 200))
     params = params_of(ours.problem_of(mlp, images_like(mlp.shape, 200)).weights)
@@ -435,6 +432,10 @@ def test_results_are_named_by_their_device():
     assert benchmark.file_name({"device": "NVIDIA H200", "platform": "gpu", "cores": 16}) == "nvidia-h200"
     assert benchmark.file_name({"device": "AMD EPYC(TM)", "platform": "cpu", "cores": 2}) == "amd-epyc-tm-2-cores"
     assert benchmark.device_name()
+
+
+def test_an_evaluation_multiplies_the_decoder_for_every_sample():
+    assert PRESETS["evaluation"].flops == 2 * 2_000 * 5_000 * (20 * 400 + 400 * 784)
 
 
 def test_a_larger_canvas_is_padded_with_black():

@@ -87,8 +87,8 @@ def _bernoulli_log_prob_jvp(primals, tangents):
 def _from_tail(logits: Array, value: Array, tail: Array) -> Array:
     """The log probability, with tail = exp(-|l|).
 
-    The selection comes last on purpose: XLA's CPU compiler does not fuse it with the sum over the pixels. Otherwise it makes one
-    kernel of the decoder's matrix product, this and the sum, and the evaluation of an NLL takes 17 % longer.
+    The selection comes last on purpose: XLA's CPU compiler does not fuse it with the sum over the pixels. Otherwise it makes
+    one kernel of the decoder's matrix product, this and the sum, and the evaluation of an NLL takes 17 % longer.
     """
     log = _log1p_of_share(tail)
     return jnp.where(logits >= 0, (value - 1.0) * logits - log, value * logits - log)
