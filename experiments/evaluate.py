@@ -63,6 +63,7 @@ def evaluate_run(
     *,
     samples: int,
     which: str = "best",
+    limit: int = TEST_LIMIT,
     dataset: Dataset | None = None,
     state: TrainState | None = None,
     records: list[Record] | None = None,
@@ -77,7 +78,7 @@ def evaluate_run(
     dataset = dataset or vae.data.load(flags["data"])
     if dataset.sha256 != flags["data_sha256"]:
         raise files.RunError(f"the data {flags['data']!r} have changed since the run in {workdir} was trained; restore them.")
-    x, labels = evaluation_images(dataset, "test", flags["binarisation"], TEST_LIMIT)
+    x, labels = evaluation_images(dataset, "test", flags["binarisation"], limit)
     x = jnp.asarray(x)
     key = jax.random.key(EVALUATION_SEED)
     rate = RATES[flags["rate"]]
@@ -141,6 +142,8 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("  images with one under 10", f"{100 * summary['share_effective_sample_size_under_10']:.0f} %"),
         ("active units", f"{summary['active_units']} of {summary['latent_dimensions']}"),
     ]
+    if summary["share_pareto_k_over_0_7"] is not None:
+        lines.insert(8, ("  images with a Pareto k over 0.7", f"{100 * summary['share_pareto_k_over_0_7']:.0f} %"))
     if summary["bits_per_dim"] is not None:
         lines.append(("bits per dimension", f"{summary['bits_per_dim']:.4f}"))
     if summary["images_per_second"] is not None:

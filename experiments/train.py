@@ -19,7 +19,7 @@ import optax
 
 import vae
 from experiments import command_line
-from experiments.evaluate import PROTOCOL, RATES, evaluate_run
+from experiments.evaluate import PROTOCOL, RATES, TEST_LIMIT, evaluate_run
 from vae import schedules
 from vae.data.view import evaluation_images, training_feed
 from vae.training.digest import tree_sha256
@@ -34,6 +34,7 @@ NOT_IDENTITY = (
     "log_every",
     "chunk",
     "samples",
+    "test_examples",
     "init_from",
     "smoke",
     "wandb",
@@ -102,6 +103,8 @@ class Config:
     """Steps per compiled program; never shows in the numbers."""
     samples: int = 100
     """Importance samples of the test NLL."""
+    test_examples: int = TEST_LIMIT
+    """Test images to evaluate, at most."""
     wandb: str | None = None
     """Weights & Biases project to log to as well."""
     smoke: bool = False
@@ -169,7 +172,9 @@ def main(config: Config) -> int:
     if fitted.signal is not None:
         print(f"stopped at step {int(fitted.state.step)} of {config.steps}; run the same command to go on.")
         return exit_code(fitted.signal)
-    evaluate_run(workdir, samples=config.samples, dataset=dataset, state=fitted.state, records=fitted.records)
+    evaluate_run(
+        workdir, samples=config.samples, limit=config.test_examples, dataset=dataset, state=fitted.state, records=fitted.records
+    )
     return 0
 
 
@@ -227,7 +232,7 @@ def origin(workdir: Path | None, parent: vae.Loaded | None) -> dict | None:
 def smoke(config: Config) -> Config:
     """The same run in a few seconds; what differs from the preset was asked for and stays."""
     preset = PRESETS.get(config.preset, PRESETS["default"])
-    small = {"steps": 40, "log_every": 10, "samples": 10}
+    small = {"steps": 40, "log_every": 10, "samples": 10, "test_examples": 360}
     return dataclasses.replace(config, **{n: v for n, v in small.items() if getattr(config, n) == getattr(preset, n)})
 
 
