@@ -130,21 +130,29 @@ def check_draws(draws, mean, variance, mass):
     assert stats.chisquare(observed, expected).pvalue > 1e-3
 
 
-def test_negative_binomial_and_inflated_samplers_have_the_distribution():
+@pytest.fixture(scope="module")
+def draws():
+    """Of a negative binomial as it is and inflated, and of Poisson at five rates; the sampler of counts is compiled once."""
+    inflated, rates = ZeroInflated(BASE, jnp.array([-1e4, 0.0])), jnp.log(jnp.array([4.0, 0.0, 1e-30, 1e8, 1e30]))
+    return jax.jit(jax.vmap(lambda key: (inflated.sample(key), Poisson(rates).sample(key))))(KEYS)
+
+
+BASE = NegativeBinomial(jnp.log(jnp.array([4.0, 4.0])), jnp.log(jnp.array([1.5, 1.5])))
+
+
+def test_negative_binomial_and_inflated_samplers_have_the_distribution(draws):
     """The first component is never dropped, so it is the negative binomial itself."""
-    base = NegativeBinomial(jnp.log(jnp.array([4.0, 4.0])), jnp.log(jnp.array([1.5, 1.5])))
-    family = ZeroInflated(base, jnp.array([-1e4, 0.0]))
-    draws = np.asarray(jax.jit(jax.vmap(family.sample))(KEYS))
+    family, drawn = ZeroInflated(BASE, jnp.array([-1e4, 0.0])), np.asarray(draws[0])
     mass = stats.nbinom(1.5, 1.5 / 5.5).pmf(np.arange(100))
-    check_draws(draws[:, 0], family.mean[0], family.variance[0], mass)
-    check_draws(draws[:, 1], family.mean[1], family.variance[1], 0.5 * mass + 0.5 * (np.arange(100) == 0))
+    check_draws(drawn[:, 0], family.mean[0], family.variance[0], mass)
+    check_draws(drawn[:, 1], family.mean[1], family.variance[1], 0.5 * mass + 0.5 * (np.arange(100) == 0))
 
 
-def test_poisson_sampler_has_the_distribution_at_rates_within_and_beyond_its_integers():
-    draws = np.asarray(jax.jit(jax.vmap(Poisson(jnp.log(jnp.array([4.0, 0.0, 1e-30, 1e8, 1e30]))).sample))(KEYS))
-    check_draws(draws[:, 0], 4.0, 4.0, stats.poisson(4.0).pmf(np.arange(100)))
-    assert_allclose(draws.mean(0, dtype=float)[1:], [0.0, 0.0, 1e8, 1e30], rtol=1e-4)
-    assert_allclose(draws[:, 3].astype(float).std(), 1e4, rtol=0.1)
+def test_poisson_sampler_has_the_distribution_at_rates_within_and_beyond_its_integers(draws):
+    drawn = np.asarray(draws[1])
+    check_draws(drawn[:, 0], 4.0, 4.0, stats.poisson(4.0).pmf(np.arange(100)))
+    assert_allclose(drawn.mean(0, dtype=float)[1:], [0.0, 0.0, 1e8, 1e30], rtol=1e-4)
+    assert_allclose(drawn[:, 3].astype(float).std(), 1e4, rtol=0.1)
 
 
 def test_refusals():
