@@ -20,6 +20,7 @@ from experiments.benchmarks.peers import PEERS
 from experiments.benchmarks.presets import PRESETS, Layer, Preset, dense_layers
 from experiments.benchmarks.timing import Times
 from experiments.benchmarks.trainer import LEARNING_RATE
+from vae.data.pixels import dynamic_binarisation
 from vae.distributions.bernoulli import bernoulli_log_prob
 from vae.objectives import analytic, importance_weighted, log_weight, terms_of
 from vae.training.loop import on_stored, stored_example
@@ -234,8 +235,12 @@ def test_torch_convolutions_are_ours():
     np.testing.assert_allclose(logits, wanted, atol=1e-5)
 
 
-def batch_native_step(params, moments, x, key):
-    """784-400-20 as one writes it by hand for a whole batch; the log-likelihood of a pixel is this library's."""
+def batch_native_step(params, moments, pixels, key):
+    """784-400-20 as one writes it by hand for a whole batch, and as the library does it: binarised, guarded against NaN.
+
+    What happens to a single number (the draw of a pixel, its log-likelihood) is the library's own.
+    """
+    x = dynamic_binarisation(key, pixels)
 
     def dense(layer, a):
         return a @ layer["kernel"] + jnp.broadcast_to(layer["bias"], (a.shape[0], layer["bias"].shape[0]))
@@ -249,22 +254,25 @@ def batch_native_step(params, moments, x, key):
         rate = jnp.sum(0.5 * (jnp.square(mean) + jnp.exp(2 * log_std) - 1) - log_std, axis=1)
         return jnp.mean(rate - jnp.sum(bernoulli_log_prob(logits, x), axis=1))
 
-    updates, moments = optax.adam(LEARNING_RATE).update(jax.grad(loss)(params), moments, params)
-    return optax.apply_updates(params, updates), moments
+    gradients = jax.grad(loss)(params)
+    updates, new_moments = optax.adam(LEARNING_RATE).update(gradients, moments, params)
+    new = optax.apply_updates(params, updates), new_moments
+    finite = jnp.isfinite(optax.tree.norm(gradients))
+    return jax.tree.map(lambda after, before: jnp.where(finite, after, before), new, (params, moments))
 
 
 def test_code_for_one_example_costs_what_code_for_a_batch_costs():
-    """The same number of matrix products, and the same FLOPs but for the guard and the noise; most are matrix products."""
+    """The same number of matrix products and, within a hundredth, the same FLOPs."""
     mlp = PRESETS["mlp"]._replace(objective=bound)
     compiled = ours.one_step(mlp, images_like(mlp.shape, 200))
     params = params_of(ours.problem_of(mlp, images_like(mlp.shape, 200)).weights)
-    arguments = params, optax.adam(LEARNING_RATE).init(params), jnp.zeros((128, 784)), jax.random.key(0)
+    arguments = params, optax.adam(LEARNING_RATE).init(params), jnp.zeros((128, 784), jnp.uint8), jax.random.key(0)
     by_hand = jax.jit(batch_native_step).lower(*arguments).compile()
     products = sum(layer.products for layer in mlp.layers)
     assert matrix_products(by_hand) == products
     assert products <= matrix_products(compiled) <= products + 1  # the mean of the rates over the batch is one, of a vector
     flops = [program.cost_analysis()["flops"] for program in (compiled, by_hand)]
-    assert flops[0] == pytest.approx(flops[1], rel=0.02)
+    assert flops[0] == pytest.approx(flops[1], rel=0.01)
     assert mlp.flops < flops[1] < 1.06 * mlp.flops
 
 
