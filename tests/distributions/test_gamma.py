@@ -77,6 +77,21 @@ def test_gradients_of_expectations_are_exact(draws):
             assert abs(estimate.mean() - exact) < 4 * estimate.std() / np.sqrt(estimate.size)
 
 
+def test_second_derivatives_of_expectations_are_exact():
+    """d^2/da^2 E ln z = polygamma(2, a), through two differentiations of the sampler."""
+
+    def log_draw(concentration, key):
+        return jnp.log(Gamma(concentration, jnp.ones(())).sample(key))
+
+    keys = jax.random.split(jax.random.key(1), 50_000)
+    program = jax.jit(jax.vmap(jax.grad(jax.grad(log_draw)), (None, 0)))
+    for concentration in (1.2, 8.0):
+        second = np.asarray(program(jnp.float32(concentration), keys), float)
+        exact, error = special.polygamma(2, concentration), second.std() / np.sqrt(second.size)
+        assert abs(second.mean() - exact) < 4 * error
+        assert error < 0.01 * abs(exact)
+
+
 def test_derivative_of_a_draw_is_that_of_the_quantile_function():
     """The implicit derivative, per draw: dz/da at constant P(z; a), from SciPy's inverse of P in float64."""
     a, u = (x.ravel() for x in np.meshgrid([1.0, 1.3, 2.0, 7.0, 50.0, 1e3, 1e5], [1e-3, 0.1, 0.5, 0.9, 0.999]))

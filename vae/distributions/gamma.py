@@ -167,7 +167,8 @@ def implicit_deviate(deviate: Float[Array, "*event"], concentration: Float[Array
 @implicit_deviate.defjvp
 def _implicit_deviate_jvp(primals, tangents):
     (deviate, concentration), (d_deviate, d_concentration) = primals, tangents
-    return deviate, d_deviate + deviate_slope(deviate, concentration) * d_concentration
+    out = implicit_deviate(deviate, concentration)  # whose own derivative a second differentiation needs in the slope
+    return out, d_deviate + deviate_slope(out, concentration) * d_concentration
 
 
 LEGENDRE = np.polynomial.legendre.leggauss(24)
