@@ -68,7 +68,7 @@ def main(config: Config) -> int:
     config.workdir.mkdir(parents=True, exist_ok=True)
     record = {"config": command_line.as_json(config), "ratios": curves, "standard_errors": errors, "slopes": slopes}
     (config.workdir / "signal_to_noise.json").write_text(json.dumps(record, indent=1) + "\n")
-    figure = visualise.signal_to_noise(config.samples, curves, errors, slopes=(-0.5, 0.5))
+    figure = visualise.signal_to_noise(np.asarray(config.samples), curves, errors, slopes=(-0.5, 0.5))
     visualise.save(figure, config.workdir / "signal_to_noise.png")
     print(f"wrote {config.workdir / 'signal_to_noise.json'} and signal_to_noise.png beside it.")
     return 0

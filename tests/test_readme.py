@@ -1,14 +1,15 @@
 """The README's code runs as it stands, with fewer steps."""
 
 import re
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from conftest import REPOSITORY
 
 import vae
 
+REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
