@@ -18,8 +18,6 @@ from vae.training.state import TrainState, initial_state
 from vae.training.step import make_train_step
 from vae.types import Data
 
-LOG_EVERY = 100
-
 
 def feed_of(images: np.ndarray) -> Feed:
     """Images on the device, binarised afresh in every step."""
@@ -44,7 +42,7 @@ def build(problem: Problem) -> Trainer:
     step, source, state = pieces(problem.preset, problem.images)
     batch_size = problem.preset.batch_size
     convolves = partial(has_convolution, partial(on_stored, step, source), state, stored_example(source, batch_size))
-    chunk = chunk_length(None, (LOG_EVERY,), convolves)
+    chunk = chunk_length(None, (problem.preset.log_every,), convolves)
     program = make_program(step, source, batch_size)
     held, taken = [state], [0]
 

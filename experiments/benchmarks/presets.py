@@ -39,6 +39,7 @@ class Preset(NamedTuple):
     shape:     of one image.
     images:    of one evaluation; 0 for a preset that trains.
     repeats:   how often the layers are multiplied in one step.
+    log_every: steps between records of the run, which bounds its chunks: about a second of them.
     """
 
     model: vae.Reference
@@ -49,6 +50,7 @@ class Preset(NamedTuple):
     shape: tuple[int, int, int] = (28, 28, 1)
     images: int = 0
     repeats: int = 1
+    log_every: int = 100
 
     @property
     def flops(self) -> int:
@@ -97,6 +99,7 @@ def iwae(samples: int, batch_size: int = 20) -> Preset:
         objective=lambda: importance_weighted(samples),
         batch_size=batch_size,
         samples=samples,
+        log_every=100 if samples < 50 else 20,
         layers=dense_layers(batch_size, (784, 200, 200, 100), first=2)
         + dense_layers(batch_size * samples, (50, 200, 200, 784)),
     )
@@ -108,6 +111,7 @@ def conv(side: int, batch_size: int = 128) -> Preset:
         model=vae.reference_to(vae.models.convolutional, latent_dim=16, widths=(32, 64)),
         batch_size=batch_size,
         shape=(side, side, 1),
+        log_every=10,
         layers=conv_layers(batch_size, side, (32, 64), 16),
     )
 
@@ -141,5 +145,5 @@ PRESETS: dict[str, Preset] = {
 }
 """By name."""
 
-QUICK_PRESETS: dict[str, Preset] = PRESETS | {"evaluation": evaluation(images=100, samples=1_000)}
+QUICK_PRESETS: dict[str, Preset] = PRESETS | {"evaluation": evaluation(images=100, samples=200)}
 """The same, with an evaluation that is short."""

@@ -55,9 +55,9 @@ def main(preset: str, cache: str) -> Start:
     step, source, state = ours.pieces(chosen, images)
     program = make_program(step, source, chosen.batch_size)
     before = time.time()
-    program.compile(state, 0, ours.LOG_EVERY)
+    program.compile(state, 0, chosen.log_every)
     compiled = time.time()
-    state, _ = program.run(state, 0, ours.LOG_EVERY)
+    state, _ = program.run(state, 0, chosen.log_every)
     jax.block_until_ready(state)
     return Start(imports=imported - launched, compile=compiled - before, first_step=time.time() - launched)
 
