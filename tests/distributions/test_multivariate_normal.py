@@ -65,7 +65,14 @@ def test_a_stack_is_made_by_vmap(gaussian):
 
 
 @pytest.mark.parametrize(
-    "factor", [np.array([[1.0, 0.1], [0.0, 1.0]]), np.diag([1.0, 0.0]), np.diag([1.0, -1.0]), np.diag([1.0, np.nan])]
+    "factor",
+    [
+        np.array([[1.0, 0.1], [0.0, 1.0]]),
+        np.array([[1.0, 0.0], [np.nan, 1.0]]),
+        np.diag([1.0, 0.0]),
+        np.diag([1.0, -1.0]),
+        np.diag([1.0, np.nan]),
+    ],
 )
 def test_what_is_no_cholesky_factor_is_refused(factor):
     with pytest.raises(ValueError, match=r"not lower triangular with a positive diagonal, .*: pass jnp\.linalg\.cholesky"):

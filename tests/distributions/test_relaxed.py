@@ -130,6 +130,8 @@ def test_logit_relaxed_bernoulli_is_scipys_logistic():
     value = jnp.array([-3.0, 11.0])
     assert_allclose(q.element_log_prob(value), reference.logpdf(value), rtol=1e-5)
     assert_allclose(q.entropy(), reference.entropy().sum(), rtol=1e-5)
+    assert_allclose([q.mean, q.mode], [reference.mean()] * 2, rtol=1e-5)
+    assert_allclose(q.variance, reference.var(), rtol=1e-5)
     assert stats.kstest(jax.jit(jax.vmap(q.sample))(KEYS)[:, 0], stats.logistic(0.7 / 0.4, 1 / 0.4).cdf).pvalue > 1e-3
 
 

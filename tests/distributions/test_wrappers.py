@@ -85,6 +85,8 @@ def test_masked_refuses_joint_densities_and_other_masks():
         Masked(MultivariateNormal(jnp.zeros(2), jnp.eye(2)), jnp.array([True, False]))
     with unchecked(), pytest.raises(ValueError, match="wanted one entry for each component"):
         Masked(Bernoulli(jnp.zeros((2, 2))), jnp.array([True, False])).log_prob(jnp.zeros((2, 2)))
+    with unchecked(), pytest.raises(ValueError, match=r"mask of shape \(3, 2\) for a value of shape \(2,\)"):
+        Masked(Bernoulli(jnp.zeros((3, 2))), jnp.ones((3, 2), bool)).log_prob(jnp.zeros(2))
 
 
 def test_dequantised_integrates_to_one_over_the_range_of_bytes():

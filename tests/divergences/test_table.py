@@ -1,5 +1,8 @@
 """What holds for every row of the KL table alike: second derivatives, products at full precision, shapes that disagree."""
 
+import re
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +10,12 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from unchecked import unchecked
 
+from vae import divergences, likelihoods
 from vae.distributions import (
+    Bernoulli,
     Beta,
     Categorical,
+    Deterministic,
     Gamma,
     Kumaraswamy,
     Laplace,
@@ -17,11 +23,13 @@ from vae.distributions import (
     MultivariateNormal,
     Normal,
     PowerSpherical,
+    RelaxedBernoulli,
     UniformSphere,
     VonMises,
     VonMisesFisher,
 )
-from vae.divergences import kl_divergence, renyi_divergence
+from vae.divergences import KL_TABLE, kl_divergence, monte_carlo_kl, renyi_divergence
+from vae.types import Family
 
 TWO, THREE = jnp.array([0.6, 2.0]), jnp.array([0.3, 1.2])
 AXIS, ONE = jnp.array([0.0, 1.0, 0.0]), jnp.array(1.0)
@@ -105,7 +113,59 @@ def test_the_search_for_products_finds_one_in_a_subprogram():
     assert len(list(products(jaxpr))) == 1
 
 
+def test_what_has_no_divergence_at_all_is_not_sent_to_monte_carlo():
+    """A relaxed variable against a hard one, a point against a density: an average of log ratios would be no divergence."""
+    soft, hard = RelaxedBernoulli(TWO, 0.5), Bernoulli(TWO)
+    point, prior = Deterministic(TWO), Normal(TWO, TWO)
+    for function in (kl_divergence, lambda q, p: monte_carlo_kl(q, p, jax.random.key(0), 10)):
+        with pytest.raises(TypeError, match=r"KL\(RelaxedBernoulli \|\| Bernoulli\) does not exist: .* are real and .* binary"):
+            function(soft, hard)
+        with pytest.raises(TypeError, match=r"KL\(Deterministic \|\| Normal\) does not exist: a point mass has no density"):
+            function(point, prior)
+    with pytest.raises(ValueError, match="samples = 0, wanted at least 1"):
+        monte_carlo_kl(prior, prior, jax.random.key(0), 0)
+
+
 def test_angles_of_another_shape_are_refused():
     one, two = VonMises(TWO[:1], TWO[:1]), VonMises(TWO, TWO)
     with unchecked(), pytest.raises(ValueError, match=r"KL got q \(2,\), p \(1,\)"):
         kl_divergence(two, one)
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "divergences.md").read_text()
+ROWS = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in PAGE.splitlines() if line.startswith("|")]
+LETTERS = {"Normal": "N", "MultivariateNormal": "M", "LowRankNormal": "L"}
+
+
+@pytest.mark.parametrize("pair", KL_TABLE, ids=lambda pair: f"{pair[0].__name__}-{pair[1].__name__}")
+def test_the_page_has_every_pair_with_formula_and_reference(pair):
+    q, p = (kind.__name__ for kind in pair)
+    if q in LETTERS:
+        found = [row for row in ROWS if f"{LETTERS[q]} to {LETTERS[p]}" in row[0].split(", ")]
+    else:
+        named = [row for row in ROWS if re.match(rf"`?{q}\b", row[0])]
+        ends = rf"{p}\b|the same" if p == q else rf"{p}\b"
+        found = [row for row in named if re.search(ends, ", ".join(row[:2]).split(", ", maxsplit=1)[1])]
+    assert len(found) == 1
+    assert all(found[0])
+
+
+def test_every_table_of_the_page_is_rectangular():
+    """A bar too many in the row of titles, and GitHub shows no table at all."""
+    lines = PAGE.splitlines()
+    widths = {}
+    for number, line in enumerate(lines):
+        if line.startswith("|"):
+            start = number if not lines[number - 1].startswith("|") else start
+            widths.setdefault(start, set()).add(len(re.split(r"(?<!\\)\|", line)))
+    assert len(widths) >= 6
+    assert all(len(width) == 1 for width in widths.values())
+
+
+def test_the_page_has_every_divergence_and_every_likelihood():
+    names = [name for name in vars(divergences) if callable(getattr(divergences, name)) and not name.startswith("_")]
+    makers = [
+        name for name, value in vars(likelihoods).items() if getattr(value, "__annotations__", {}).get("return") is Family
+    ]
+    assert len(makers) >= 15
+    assert not [name for name in (*names, *makers) if name not in PAGE]

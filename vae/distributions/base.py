@@ -101,17 +101,28 @@ def require_same_shape(family: str, **fields: Any) -> None:
         raise ValueError(f"{family} got {listed}; wanted equal shapes: broadcast one of them first.")
 
 
+def require_value(family: Any, value: Any, event: tuple[int, ...]) -> None:
+    """Refuse a value of another shape than the event's: broadcasting would count components twice, or a normaliser once."""
+    if jnp.shape(value) != event:
+        raise ValueError(
+            f"the log density of {type(family).__name__} over {event} was asked at a value of shape {jnp.shape(value)}; "
+            "wanted equal shapes: reshape the value, and add batch axes with jax.vmap."
+        )
+
+
 def shape_of(value: Any) -> tuple[int, ...]:
     """The shape of an array or of a Python number."""
     return tuple(jnp.shape(value))
 
 
 def sum_over_event(family: Any, value: Any) -> Float[Array, ""]:
-    """The sum of `element_log_prob`, over the event as one long axis where every parameter has the shape of the value.
+    """The sum of `element_log_prob` for a family all of whose parameters have the shape of the event.
 
-    XLA's CPU code for a sum over the axes of an image whose last one has length 1 is 25 to 40 times slower than over one axis.
+    It is taken over one long axis: XLA's CPU code for a sum over the axes of an image whose last one has length 1 is 25 to 40
+    times slower.
     """
-    shape = jnp.shape(value)
-    if len(shape) > 1 and all(jnp.shape(leaf) == shape for leaf in jax.tree.leaves(family)):
+    for parameter in jax.tree.leaves(family):
+        require_value(family, value, jnp.shape(parameter))
+    if jnp.ndim(value) > 1:
         family, value = jax.tree.map(jnp.ravel, (family, value))
     return jnp.sum(family.element_log_prob(value))

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
 
-from vae.distributions.base import DataSpace, distribution, shape_of, static_field
+from vae.distributions.base import DataSpace, distribution, require_value, shape_of, static_field
 
 
 @distribution
@@ -56,6 +56,7 @@ class Categorical:
 
     def element_log_prob(self, value: Integer[Array, "*event"]) -> Float[Array, "*event"]:
         """Log probability of each component in nats."""
+        require_value(self, value, shape_of(self.logits)[:-1])
         return categorical_log_prob(self.logits, value)
 
     def entropy(self) -> Float[Array, ""]:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, shape_of
+from vae.distributions.base import DataSpace, distribution, require_same_shape, require_value, shape_of
 from vae.distributions.discretised_logistic import (
     LARGEST,
     discretised_logistic_log_prob,
@@ -84,6 +84,7 @@ class DiscretisedLogisticMixture:
 
     def element_log_prob(self, value: Array) -> Float[Array, "*sites"]:
         """Log probability of each pixel, its channels together, in nats."""
+        require_value(self, value, shape_of(self.logits)[:-1] + shape_of(self.location)[-1:])
         value = jnp.asarray(value).astype(jnp.result_type(float, self.location))[..., None, :]
         location = self.location
         if self.coupling is not None:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, shape_of
+from vae.distributions.base import DataSpace, distribution, require_value, shape_of
 from vae.distributions.normal import HALF_LOG_TWO_PI
 
 
@@ -77,6 +77,7 @@ class LowRankNormal:
 
     def log_prob(self, value: Float[Array, "n"]) -> Float[Array, ""]:
         """Log density in nats."""
+        require_value(self, value, shape_of(self.mean))
         top, bottom, log_det = self.factorised()
         standardised = (value - self.mean) * jnp.exp(-self.log_diagonal_std)
         distance = whitened_square(top, bottom, standardised)

@@ -64,12 +64,17 @@ class Masked:
         """Log density of each component in nats, 0 where it is missing."""
         value = jnp.asarray(value)
         observed = jnp.asarray(self.mask, bool)
+        if value.shape[: observed.ndim] != observed.shape:
+            raise self._mismatch(f"a value of shape {value.shape}")
         trailing = (1,) * (value.ndim - observed.ndim)
         filled = jnp.where(observed.reshape(observed.shape + trailing), value, jnp.asarray(self.fill, value.dtype))
         elements = self.base.element_log_prob(filled)
-        if shape_of(elements) != shape_of(observed):
-            raise ValueError(
-                f"Masked got a mask of shape {shape_of(observed)} for {type(self.base).__name__} components of shape "
-                f"{shape_of(elements)}; wanted one entry for each component: broadcast the mask first."
-            )
+        if shape_of(elements) != observed.shape:
+            raise self._mismatch(f"{type(self.base).__name__} components of shape {shape_of(elements)}")
         return jnp.where(observed, elements, 0.0)
+
+    def _mismatch(self, other: str) -> ValueError:
+        return ValueError(
+            f"Masked got a mask of shape {shape_of(self.mask)} for {other}; wanted one entry for each component: "
+            "broadcast the mask or reshape the value first."
+        )

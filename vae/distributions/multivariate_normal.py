@@ -8,7 +8,7 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, concrete, distribution, require, shape_of
+from vae.distributions.base import DataSpace, concrete, distribution, require, require_value, shape_of
 from vae.distributions.normal import HALF_LOG_TWO_PI
 
 
@@ -23,7 +23,8 @@ class MultivariateNormal:
 
     Only the lower triangle is read, so that no gradient leaves it. A stack of them (the components of a mixture) is made by
     `jax.vmap(MultivariateNormal)(means, factors)`.
-    Raises ValueError where the sizes disagree, L has an entry above its diagonal, or a diagonal entry is not positive.
+    Raises ValueError where the sizes disagree, L has an entry above its diagonal or one that is not finite, or a diagonal entry
+    is not positive.
     """
 
     mean: Float[Array, "n"]
@@ -41,8 +42,8 @@ class MultivariateNormal:
         if concrete(self.scale_tril):
             factor = np.asarray(self.scale_tril)
             require(
-                np.all(np.triu(factor, 1) == 0.0) and np.all(np.diagonal(factor) > 0.0),
-                "MultivariateNormal got a scale_tril that is not lower triangular with a positive diagonal, "
+                np.all(np.triu(factor, 1) == 0.0) and np.all(np.diagonal(factor) > 0.0) and np.all(np.isfinite(factor)),
+                "MultivariateNormal got a scale_tril that is not lower triangular with a positive diagonal, or not finite, "
                 "wanted a Cholesky factor: pass jnp.linalg.cholesky(covariance).",
             )
 
@@ -79,6 +80,7 @@ class MultivariateNormal:
 
     def log_prob(self, value: Float[Array, "n"]) -> Float[Array, ""]:
         """Log density in nats."""
+        require_value(self, value, shape_of(self.mean))
         return self._log_prob_of_noise(solve_triangular(self.scale_tril, value - self.mean, lower=True))
 
     def entropy(self) -> Float[Array, ""]:

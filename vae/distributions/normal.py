@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape
+from vae.distributions.base import DataSpace, distribution, require_same_shape, require_value
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -58,6 +58,7 @@ class Normal:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
+        require_value(self, value, jnp.shape(self.mean))
         flat, value = jax.tree.map(jnp.ravel, (self, value))  # see `base.sum_over_event`
         return -0.5 * jnp.sum(jnp.square(flat._standardised(value))) - flat._log_normaliser()
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution
+from vae.distributions.base import DataSpace, distribution, require_value
 from vae.distributions.normal import Normal
 
 NO_SAMPLE = "OptimalSigmaNormal has no sigma until it sees a value, so it cannot be sampled; use its mean, or at(value)."
@@ -46,6 +46,7 @@ class OptimalSigmaNormal:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Profile log likelihood in nats, summed over the event."""
+        require_value(self, value, jnp.shape(self.mean))
         return self.at(value).log_prob(value)
 
     def sample(self, key: Array) -> Float[Array, "*event"]:

@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from vae.distributions import _sphere as sphere
 from vae.distributions._angle import AngularFamily, draw_by_rejection
-from vae.distributions.base import DataSpace, distribution
+from vae.distributions.base import DataSpace, distribution, require_value
 from vae.special import power_spherical_information, power_spherical_mean_log
 
 
@@ -115,6 +115,7 @@ class PowerSpherical:
 
     def log_prob(self, value: Float[Array, "dim"]) -> Float[Array, ""]:
         """Log density of a unit vector, in nats."""
+        require_value(self, value, (self.dim,))
         return sphere.sphere_log_prob(POWER_SPHERICAL, self.direction, self.concentration, value)
 
     def entropy(self) -> Float[Array, ""]:

@@ -1,12 +1,13 @@
 """Continuous relaxations of the Bernoulli distribution, whose samples carry a gradient to the logits."""
 
+import math
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution
+from vae.distributions.base import DataSpace, distribution, require_value
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.relaxed_categorical import at_least_smallest, require_temperature
 
@@ -55,6 +56,7 @@ class RelaxedBernoulli:
 
     def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """Log density of each component in nats."""
+        require_value(self, value, jnp.shape(self.logits))
         value = open_unit(value)
         log_value, log_rest = jnp.log(value), jnp.log1p(-value)
         on_the_line = LogitRelaxedBernoulli(self.logits, self.temperature).element_log_prob(log_value - log_rest)
@@ -94,6 +96,16 @@ class LogitRelaxedBernoulli:
         """l / T."""
         return self.logits / self.temperature
 
+    @property
+    def mode(self) -> Float[Array, "*event"]:
+        """l / T."""
+        return self.logits / self.temperature
+
+    @property
+    def variance(self) -> Float[Array, "*event"]:
+        """pi^2 / (3 T^2), the same for each component."""
+        return jnp.full(jnp.shape(self.logits), math.pi**2 / 3.0) / jnp.square(self.temperature)
+
     def sample(self, key: Array) -> Float[Array, "*event"]:
         """A real number for each component, differentiable in the logits and the temperature."""
         noise = jax.random.logistic(key, jnp.shape(self.logits), jnp.result_type(float, self.logits))
@@ -110,6 +122,7 @@ class LogitRelaxedBernoulli:
 
     def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """Log density of each component in nats."""
+        require_value(self, value, jnp.shape(self.logits))
         standardised = self.temperature * value - self.logits
         return jnp.log(self.temperature) + jax.nn.log_sigmoid(standardised) + jax.nn.log_sigmoid(-standardised)
 

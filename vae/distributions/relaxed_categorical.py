@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require
+from vae.distributions.base import DataSpace, distribution, require, require_value
 from vae.distributions.categorical import Categorical, require_classes
 
 SMALLEST = 1e-30  # its reciprocal, which a gradient multiplies, is far from the end of float32
@@ -62,6 +62,7 @@ class RelaxedCategorical:
 
     def element_log_prob(self, value: Float[Array, "*event classes"]) -> Float[Array, "*event"]:
         """Log density of each component in nats."""
+        require_value(self, value, jnp.shape(self.logits))
         log_value = jnp.log(at_least_smallest(value))
         in_log_space = ExpRelaxedCategorical(self.logits, self.temperature).element_log_prob(log_value)
         return in_log_space - jnp.sum(log_value, axis=-1)
@@ -112,6 +113,7 @@ class ExpRelaxedCategorical:
 
     def element_log_prob(self, value: Float[Array, "*event classes"]) -> Float[Array, "*event"]:
         """Log density of each component in nats."""
+        require_value(self, value, jnp.shape(self.logits))
         classes = self.logits.shape[-1]
         shifted = jax.nn.log_softmax(self.logits - self.temperature * value)
         constant = math.lgamma(classes) + (classes - 1) * jnp.log(self.temperature)
@@ -170,6 +172,7 @@ class StraightThroughCategorical:
 
     def element_log_prob(self, value: Float[Array, "*event classes"]) -> Float[Array, "*event"]:
         """Log probability of each component in nats."""
+        require_value(self, value, jnp.shape(self.logits))
         return jnp.sum(value * jax.nn.log_softmax(self.logits), axis=-1)
 
     def entropy(self) -> Float[Array, ""]:

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape
+from vae.distributions.base import DataSpace, distribution, require_same_shape, require_value
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.normal import Normal
 from vae.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
@@ -84,6 +84,7 @@ class SpikeAndSlab:
 
     def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """Log density of each component in nats."""
+        require_value(self, value, jnp.shape(self.spike_logits))
         elsewhere = jnp.where(value == 0, self.slab.mean, value)
         active = jax.nn.log_sigmoid(self.spike_logits) + self.slab.element_log_prob(elsewhere)
         return jnp.where(value == 0, jax.nn.log_sigmoid(-self.spike_logits), active)

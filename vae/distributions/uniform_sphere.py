@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions._sphere import log_sphere_area, uniform_on_sphere
-from vae.distributions.base import DataSpace, distribution, static_field
+from vae.distributions.base import DataSpace, distribution, require_value, static_field
 
 
 @distribution
@@ -45,6 +45,7 @@ class UniformSphere:
 
     def log_prob(self, value: Float[Array, "dim"]) -> Float[Array, ""]:
         """Log density of a unit vector with respect to the area of the sphere, in nats; the same everywhere."""
+        require_value(self, value, (self.dim,))
         return jnp.full((), -log_sphere_area(self.dim), jnp.result_type(value, float))
 
     def entropy(self) -> Float[Array, ""]:
@@ -76,6 +77,7 @@ class UniformCircle:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event; angles count modulo 2 pi."""
+        require_value(self, value, self.shape)
         return jnp.full((), -math.prod(self.shape) * math.log(2.0 * math.pi), jnp.result_type(value, float))
 
     def entropy(self) -> Float[Array, ""]:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from vae.distributions._angle import angular_log_density, sample_angle
 from vae.distributions._sphere import require_concentration
-from vae.distributions.base import DataSpace, distribution, require_same_shape
+from vae.distributions.base import DataSpace, distribution, require_same_shape, require_value
 from vae.distributions.von_mises_fisher import VON_MISES_FISHER
 from vae.numerics import as_floats
 from vae.special import von_mises_fisher_information
@@ -65,6 +65,7 @@ class VonMises:
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log density in nats, summed over the event."""
+        require_value(self, value, jnp.shape(self.angle))
         return jnp.sum(_log_density(value - self.angle, as_floats(self.concentration)))
 
     def entropy(self) -> Float[Array, ""]:

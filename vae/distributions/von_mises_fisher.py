@@ -9,7 +9,7 @@ from jaxtyping import Array, Float
 
 from vae.distributions import _sphere as sphere
 from vae.distributions._angle import AngularFamily, draw_by_rejection, half_angle
-from vae.distributions.base import DataSpace, distribution
+from vae.distributions.base import DataSpace, distribution, require_value
 from vae.special import mean_resultant_length, mean_resultant_shortfall, von_mises_fisher_information
 
 
@@ -122,6 +122,7 @@ class VonMisesFisher:
 
     def log_prob(self, value: Float[Array, "dim"]) -> Float[Array, ""]:
         """Log density of a unit vector, in nats."""
+        require_value(self, value, (self.dim,))
         return sphere.sphere_log_prob(VON_MISES_FISHER, self.direction, self.concentration, value)
 
     def entropy(self) -> Float[Array, ""]:

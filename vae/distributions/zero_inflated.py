@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution
+from vae.distributions.base import DataSpace, distribution, require_value
 from vae.distributions.factorised import require_factorised
 
 
@@ -62,5 +62,6 @@ class ZeroInflated:
 
     def element_log_prob(self, value: Array) -> Float[Array, "*event"]:
         """Log probability of each component in nats; both cases are sums in log space."""
+        require_value(self, value, jnp.shape(self.logits))
         kept = jax.nn.log_sigmoid(-self.logits) + self.base.element_log_prob(value)
         return jnp.where(jnp.asarray(value) == 0, jnp.logaddexp(jax.nn.log_sigmoid(self.logits), kept), kept)

@@ -1,5 +1,7 @@
 """KL rows between discrete and sparse distributions. Each is KL(q || p) in nats, unsummed where it factorises."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -62,7 +64,7 @@ def categorical_kl(
 
     The usual sum has terms of both signs that cancel to the second order in t near q = p, where nothing is left of it.
     """
-    q, p, t, _ = _compare(q_logits, p_logits)
+    q, p, t, *_ = _compare(q_logits, p_logits)
     return jnp.sum(jnp.where(jnp.abs(t) < 1.0, q * expm1_minus(jnp.clip(t, -1.0, 1.0)), p - q - q * t), axis=-1)
 
 
@@ -73,31 +75,45 @@ def _categorical_kl_jvp(primals, tangents):
     Each sums to zero over the classes. The entry of the largest q is set from the others by that: its own formula would be the
     difference of numbers near one.
     """
-    q, p, t, largest = _compare(*primals)
+    compared = _compare(*primals)
+    q, p, t = compared.q, compared.p, compared.log_ratio
     kl = categorical_kl(*primals)
 
     def balanced(gradient):
-        others = jnp.where(largest, 0.0, gradient)
-        return jnp.where(largest, -jnp.sum(others, axis=-1, keepdims=True), others)
+        others = jnp.where(compared.largest, 0.0, gradient)
+        return jnp.where(compared.largest, -jnp.sum(others, axis=-1, keepdims=True), others)
 
     d_q = balanced(-q * (t + kl[..., None]))
-    d_p = balanced(jnp.where(jnp.abs(t) < 1.0, q * jnp.expm1(jnp.clip(t, -1.0, 1.0)), p - q))
+    d_p = balanced(jnp.where(compared.near & (jnp.abs(t) < 1.0), q * jnp.expm1(jnp.clip(t, -1.0, 1.0)), p - q))
     return kl, jnp.sum(d_q * tangents[0] + d_p * tangents[1], axis=-1)
 
 
-def _compare(q_logits: Array, p_logits: Array) -> tuple[Array, Array, Array, Array]:
-    """q, p, t = ln(p / q), and where q is largest.
+class _Compared(NamedTuple):
+    """Two categoricals along the last axis: their probabilities, ln(p / q), where q is largest, whether p is near q."""
 
-    Both logits are taken relative to the class where q is largest, so that their difference d is exact where they are close,
-    however large they are. Then t_k = d_k - ln sum_j q_j e^d_j, whose last term keeps its digits for small d as
-    ln(1 + sum_j q_j (e^d_j - 1)).
+    q: Array
+    p: Array
+    log_ratio: Array
+    largest: Array
+    near: Array
+
+
+def _compare(q_logits: Array, p_logits: Array) -> _Compared:
+    """ln(p_k / q_k) = d_k - ln sum_j q_j e^d_j with d the difference of logits, both relative to the class where q is largest.
+
+    d is formed in the order of subtractions that rounds less: exactly where the logits are close, however large they are, and
+    exactly where they differ by a common shift. The logarithm keeps its digits as ln(1 + sum_j q_j (e^d_j - 1)) where the sum
+    is small, whatever becomes of classes without weight; elsewhere it is a difference of two normalisers.
     """
     index = jnp.argmax(q_logits, axis=-1, keepdims=True)
-    q_logits = q_logits - jnp.take_along_axis(q_logits, index, axis=-1)
-    p_logits = p_logits - jnp.take_along_axis(p_logits, index, axis=-1)
-    q, difference = jax.nn.softmax(q_logits), p_logits - q_logits
-    nearby = jnp.log1p(jnp.sum(q * jnp.expm1(jnp.clip(difference, -1.0, 1.0)), axis=-1, keepdims=True))
-    far = jax.nn.logsumexp(p_logits, axis=-1, keepdims=True) - jax.nn.logsumexp(q_logits, axis=-1, keepdims=True)
-    normaliser = jnp.where(jnp.max(jnp.abs(difference), axis=-1, keepdims=True) < 1.0, nearby, far)
+    q_largest, p_there = (jnp.take_along_axis(logits, index, axis=-1) for logits in (q_logits, p_logits))
+    q_own, p_own, between, shift = q_logits - q_largest, p_logits - p_there, p_logits - q_logits, p_there - q_largest
+    closer = jnp.abs(between) + jnp.abs(shift) < jnp.abs(q_own) + jnp.abs(p_own)
+    difference = jnp.where(closer, between - shift, p_own - q_own)
+    q = jax.nn.softmax(q_own)
+    surplus = jnp.sum(q * jnp.expm1(jnp.minimum(difference, 30.0)), axis=-1, keepdims=True)
+    near = (jnp.abs(surplus) < 0.5) & (jnp.max(difference, axis=-1, keepdims=True) < 30.0)
+    far = jax.nn.logsumexp(p_own, axis=-1, keepdims=True) - jax.nn.logsumexp(q_own, axis=-1, keepdims=True)
+    normaliser = jnp.where(near, jnp.log1p(jnp.where(near, surplus, 0.0)), far)
     largest = jax.lax.broadcasted_iota(index.dtype, q_logits.shape, q_logits.ndim - 1) == index
-    return q, jax.nn.softmax(p_logits), difference - normaliser, largest
+    return _Compared(q, jax.nn.softmax(p_own), difference - normaliser, largest, near)

@@ -52,7 +52,7 @@ def gamma_gamma(q: Gamma, p: Gamma) -> Array:
     """
     require_same_shape("KL", q=q.concentration, p=p.concentration)
     a_q, a_p, b_q, b_p = map(as_floats, (q.concentration, p.concentration, q.rate, p.rate))
-    means = a_p * log_bregman(a_q * b_p, a_p * b_q, cross_difference(a_q, a_p, b_q, b_p))
+    means = entropy_bregman(a_p, a_q * (b_p / b_q), cross_difference(a_p, a_q, b_p, b_q) / b_q)
     return means + 0.5 * log_bregman(a_p, a_q, a_p - a_q) + remainder_bregman(a_p, a_q)
 
 

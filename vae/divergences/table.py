@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions.at_sample import AtSample
-from vae.distributions.base import Distribution
+from vae.distributions.base import Distribution, require
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.beta import Beta
 from vae.distributions.categorical import Categorical
+from vae.distributions.deterministic import Deterministic
 from vae.distributions.gamma import Gamma
 from vae.distributions.kumaraswamy import Kumaraswamy
 from vae.distributions.laplace import Laplace
@@ -50,15 +51,21 @@ def kl_per_factor(q: Distribution, p: Distribution, table: Table | None = None) 
     pair = (type(q), type(p))
     row = (table or {}).get(pair) or KL_TABLE.get(pair)
     if row is None:
-        raise TypeError(_no_row(type(q), type(p)))
+        raise TypeError(_incomparable(q, p) or _no_row(type(q), type(p)))
     return row(q, p)
 
 
 def monte_carlo_kl(q: Distribution, p: Distribution, key: Array, samples: int) -> tuple[Float[Array, ""], Float[Array, ""]]:
     """Estimate KL(q || p) from draws of q: the mean of log q(z) - log p(z), and the standard error of that mean, in nats.
 
-    q must have `sample_and_log_prob`, p `log_prob`; nothing else is asked of them. Memory grows with `samples`.
+    q, p:    q must have `sample_and_log_prob`, p `log_prob`, with respect to the same measure: the divergence of a spike and
+             slab from a Gaussian is infinite, whatever the average of the log ratio.
+    samples: how many draws of q; memory grows with it. One draw has no standard error: it is NaN.
+    Raises TypeError for a pair whose values are different things, or without a density; ValueError for no samples.
     """
+    if sentence := _incomparable(q, p):
+        raise TypeError(sentence)
+    require(samples > 0, f"monte_carlo_kl got samples = {samples}, wanted at least 1, and 2 for a standard error.")
 
     def log_ratio(key):
         value, log_q = q.sample_and_log_prob(key)
@@ -92,6 +99,23 @@ KL_TABLE: dict[tuple[type, type], Row] = {
     (VonMisesFisher, UniformSphere): directional.von_mises_fisher_uniform_sphere,
     (PowerSpherical, UniformSphere): directional.power_spherical_uniform_sphere,
 }
+
+
+def _incomparable(q: Distribution, p: Distribution) -> str:
+    """The sentence for a pair that has no divergence at all, in closed form or otherwise; empty for any other."""
+    pair = f"KL({type(q).__name__} || {type(p).__name__})"
+    if isinstance(q, Deterministic) or isinstance(p, Deterministic):
+        return (
+            f"{pair} does not exist: a point mass has no density; use a posterior with one (Normal), or an objective that does "
+            "not need one (a reconstruction loss with a discrepancy of the aggregate posterior)."
+        )
+    first, second = (getattr(each, "data_space", None) for each in (q, p))
+    if first != second and None not in (first, second):
+        return (
+            f"{pair} does not exist: values of the first are {first} and of the second {second}; wanted two distributions "
+            "over the same values, such as the .hard of a relaxed variable, or your own row in a table."
+        )
+    return ""
 
 
 def _no_row(q: type, p: type) -> str:
