@@ -9,10 +9,8 @@ from jaxtyping import Array, Float
 from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
 from vae.distributions.beta import at_ends, inside_unit_interval
 from vae.distributions.gamma import require_positive
-from vae.gamma_functions import lgamma_bregman, log_beta
+from vae.gamma_functions import harmonic, lgamma_bregman, log_beta
 from vae.numerics import as_floats, log1mexp
-
-EULER_GAMMA = 0.5772156649015329
 
 
 @distribution
@@ -97,5 +95,5 @@ class Kumaraswamy:
 
     def entropy(self) -> Float[Array, ""]:
         """H = sum_i [ 1 - 1/b + (1 - 1/a) (psi(b + 1) + gamma) - ln(a b) ], in nats; gamma is Euler's constant."""
-        harmonic = jax.scipy.special.digamma(as_floats(self.b) + 1.0) + EULER_GAMMA
-        return jnp.sum(1.0 - 1.0 / self.b + (1.0 - 1.0 / self.a) * harmonic - jnp.log(self.a) - jnp.log(self.b))
+        level = jnp.log(self.a) + jnp.log(self.b)
+        return jnp.sum(1.0 - 1.0 / self.b + (1.0 - 1.0 / self.a) * harmonic(as_floats(self.b)) - level)

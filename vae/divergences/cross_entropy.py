@@ -15,7 +15,7 @@ from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.beta import Beta
 from vae.distributions.categorical import Categorical
 from vae.distributions.gamma import Gamma
-from vae.distributions.kumaraswamy import EULER_GAMMA, Kumaraswamy
+from vae.distributions.kumaraswamy import Kumaraswamy
 from vae.distributions.laplace import LOG_TWO, Laplace
 from vae.distributions.low_rank_normal import LowRankNormal, whitened_square
 from vae.distributions.multivariate_normal import MultivariateNormal
@@ -28,8 +28,8 @@ from vae.distributions.von_mises import VonMises
 from vae.distributions.von_mises_fisher import VonMisesFisher
 from vae.divergences import directional, gaussian
 from vae.divergences.gaussian import Gaussian
-from vae.divergences.positive import expected_log_rest_ratio
-from vae.gamma_functions import log_beta
+from vae.divergences.kumaraswamy import expected_logs
+from vae.gamma_functions import harmonic, log_beta
 from vae.numerics import as_floats
 from vae.special import mean_resultant_length, mean_resultant_shortfall, von_mises_fisher_information
 
@@ -129,11 +129,10 @@ def beta_beta(q: Beta, p: Beta) -> Array:
 
 
 def kumaraswamy_beta(q: Kumaraswamy, p: Beta) -> Array:
-    """As `beta_beta` with E[ln z] = -(psi(b + 1) + gamma) / a and E[ln(1 - z)] = T - ln a - 1 / b, T as in the KL row."""
+    """As `beta_beta` with E[ln z] = -(psi(b + 1) + gamma) / a and E[ln(1 - z)] = S, integrated as in the KL row."""
     require_same_shape("cross_entropy", q=q.a, p=p.alpha)
     a, b = as_floats(q.a), as_floats(q.b)
-    mean_log = -(jax.scipy.special.digamma(b + 1.0) + EULER_GAMMA) / a
-    return _of_beta(p, mean_log, expected_log_rest_ratio(a, b) - jnp.log(a) - 1.0 / b)
+    return _of_beta(p, -harmonic(b) / a, expected_logs(a, b)[0])
 
 
 def _of_beta(p: Beta, mean_log: Array, mean_log_rest: Array) -> Array:

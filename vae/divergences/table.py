@@ -30,7 +30,7 @@ from vae.distributions.spike_and_slab import SpikeAndSlab
 from vae.distributions.uniform_sphere import UniformCircle, UniformSphere
 from vae.distributions.von_mises import VonMises
 from vae.distributions.von_mises_fisher import VonMisesFisher
-from vae.divergences import directional, discrete, gaussian, positive
+from vae.divergences import directional, discrete, gaussian, kumaraswamy, positive
 
 Row = Callable[[Any, Any], Array]
 Table = Mapping[tuple[type, type], Row]
@@ -92,7 +92,7 @@ KL_TABLE: dict[tuple[type, type], Row] = {
     (Laplace, Laplace): positive.laplace_laplace,
     (Gamma, Gamma): positive.gamma_gamma,
     (Beta, Beta): positive.beta_beta,
-    (Kumaraswamy, Beta): positive.kumaraswamy_beta,
+    (Kumaraswamy, Beta): kumaraswamy.kumaraswamy_beta,
     (VonMises, VonMises): directional.von_mises_von_mises,
     (VonMises, UniformCircle): directional.von_mises_uniform_circle,
     (VonMisesFisher, VonMisesFisher): directional.von_mises_fisher_von_mises_fisher,

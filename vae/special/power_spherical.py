@@ -13,6 +13,7 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vae.gamma_functions import digamma_step
 from vae.numerics import as_floats
 
 _SMALLEST_STIRLING = 4.0  # three terms of Stirling's series leave 4e-8 from here on
@@ -42,7 +43,7 @@ def power_spherical_information(dim: int, concentration: Float[Array, "*any"]) -
 def power_spherical_mean_log(dim: int, concentration: Float[Array, "*any"]) -> Float[Array, "*any"]:
     """P = -E[ln((1 + w) / 2)] = digamma(2b + kappa) - digamma(b + kappa) of a power spherical distribution, positive.
 
-    By digamma(x) = digamma(x + 1) - 1/x and the asymptotic series DLMF 5.11.2, with every difference factored.
+    By digamma(x) = digamma(x + 1) - 1/x where the argument is small.
     """
     half = 0.5 * (dim - 1)
     low = half + as_floats(concentration)
@@ -50,10 +51,7 @@ def power_spherical_mean_log(dim: int, concentration: Float[Array, "*any"]) -> F
     for _ in range(max(0, math.ceil(_SMALLEST_STIRLING - half))):
         value += half / (low * (low + half))
         low += 1.0
-    u, v = 1.0 / low, 1.0 / (low + half)
-    squares = half * u * v * (u + v)
-    series = 1.0 / 12.0 - (u**2 + v**2) / 120.0 + (u**4 + (u * v) ** 2 + v**4) / 252.0
-    return value + jnp.log1p(half / low) + 0.5 * half * u * v + squares * series
+    return value + digamma_step(low, jnp.full_like(low, half))
 
 
 def _stirling_remainder(c, concentration):
