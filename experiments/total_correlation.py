@@ -126,11 +126,14 @@ def scores_of(config: Config, model: Model, states: TrainState, x: jax.Array, fa
 
 
 def scores_of_codes(codes: np.ndarray, factors: np.ndarray, trees: int) -> dict[str, float]:
-    """The metrics of one code; DCI by random forests, as in its paper, too shallow to learn a code by heart."""
+    """The metrics of one code; DCI by forests, as in its paper, too shallow to learn codes by heart.
+
+    Every split may choose among all dimensions: a random few would lend importance to those that tell nothing.
+    """
     from sklearn.ensemble import RandomForestClassifier
 
     def forest(seed: int):
-        return RandomForestClassifier(trees, max_depth=FOREST_DEPTH, random_state=seed)
+        return RandomForestClassifier(trees, max_depth=FOREST_DEPTH, max_features=None, random_state=seed)
 
     parts = disentanglement.dci(codes, factors, seed=0, estimator=forest)
     groups = disentanglement.from_table(codes, factors)
