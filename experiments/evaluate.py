@@ -69,15 +69,8 @@ def evaluate_run(
     records: list[Record] | None = None,
 ) -> dict[str, Any]:
     """Evaluate a run, draw its figures, write `summary.json` and print it; what is at hand already need not be read again."""
-    loaded = vae.load(workdir, which)
+    loaded, dataset = load_run(workdir, which, dataset)
     flags = loaded.config["experiment"]
-    if "binarisation" not in flags:
-        raise files.RunError(
-            f"{workdir} holds no run of experiments.train; evaluate it with vae.evaluation.report on your data."
-        )
-    dataset = dataset or vae.data.load(flags["data"])
-    if dataset.sha256 != flags["data_sha256"]:
-        raise files.RunError(f"the data {flags['data']!r} have changed since the run in {workdir} was trained; restore them.")
     x, labels = evaluation_images(dataset, "test", flags["binarisation"], limit)
     x = jnp.asarray(x)
     key = jax.random.key(EVALUATION_SEED)
@@ -97,6 +90,21 @@ def evaluate_run(
     draw_all(workdir / files.FIGURES, loaded, dataset, x, labels, numbers, records)
     show(workdir, summary)
     return summary
+
+
+def load_run(workdir: Path, which: str, dataset: Dataset | None = None) -> tuple[vae.Loaded, Dataset]:
+    """A run of experiments.train and its data, which need not be read again where they are at hand.
+
+    Raises RunError for a run of something else, and where the data are no longer those it was trained on.
+    """
+    loaded = vae.load(workdir, which)
+    flags = loaded.config["experiment"]
+    if "binarisation" not in flags:
+        raise files.RunError(f"{workdir} holds no run of experiments.train; call vae.evaluation on your data.")
+    dataset = dataset or vae.data.load(flags["data"])
+    if dataset.sha256 != flags["data_sha256"]:
+        raise files.RunError(f"the data {flags['data']!r} have changed since the run in {workdir} was trained; restore them.")
+    return loaded, dataset
 
 
 def images_per_second(records: list[Record]) -> float | None:

@@ -20,15 +20,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import vae
 from experiments import command_line
+from experiments.evaluate import load_run
+from vae import Loaded
 from vae.data.view import evaluation_images
 from vae.evaluation.annealing import Annealing, annealed_evidence, bidirectional_bounds, simulate
 from vae.evaluation.annealing_paths import from_posterior, from_prior
 from vae.evaluation.evidence import importance_sampled_evidence
 from vae.evaluation.gaps import fitted_bounds, gap_summary, inference_gaps
 from vae.evaluation.report import standard_error
-from vae.training import workdir as files
 from vae.training.provenance import write_json
 
 STARTS = {"prior": from_prior, "posterior": from_posterior}
@@ -68,29 +68,19 @@ def main(config: Config) -> int:
         )
     if min(config.examples, config.samples) < 1:
         raise ValueError(f"got {config.examples} examples and {config.samples} samples; wanted at least 1 of each.")
-    loaded = vae.load(config.workdir, config.which)
+    loaded, dataset = load_run(config.workdir, config.which)
+    images, _ = evaluation_images(dataset, "test", loaded.config["experiment"]["binarisation"], config.examples)
     numbers = {
         "config": command_line.as_json(config),
         "evaluated_step": loaded.step,
-        **measure(loaded, test_images(config.workdir, loaded, config.examples), config),
+        **measure(loaded, jnp.asarray(images), config),
     }
     write_json(config.workdir / "gaps.json", numbers)
     show(numbers, config)
     return 0
 
 
-def test_images(workdir: Path, loaded, examples: int) -> jax.Array:
-    """The first test images of a run, binarised as it says."""
-    flags = loaded.config["experiment"]
-    if "binarisation" not in flags:
-        raise files.RunError(f"{workdir} holds no run of experiments.train; call vae.evaluation.inference_gaps on your data.")
-    dataset = vae.data.load(flags["data"])
-    if dataset.sha256 != flags["data_sha256"]:
-        raise files.RunError(f"the data {flags['data']!r} have changed since the run in {workdir} was trained; restore them.")
-    return jnp.asarray(evaluation_images(dataset, "test", flags["binarisation"], examples)[0])
-
-
-def measure(loaded, x: jax.Array, config: Config) -> dict[str, Any]:
+def measure(loaded: Loaded, x: jax.Array, config: Config) -> dict[str, Any]:
     """The gaps on the images, and the distance of the bounds on simulated ones."""
     keys = jax.random.split(jax.random.key(config.seed), 5)
     model = (loaded.model, loaded.params, loaded.model_state)
