@@ -89,12 +89,26 @@ class LowRankNormal:
 
     def factorised(self) -> tuple[Float[Array, "n k"], Float[Array, "k k"], Float[Array, ""]]:
         """Q1, Q2 and ln |det R| of the thin factorisation [D^-1 W; I] = [Q1; Q2] R."""
-        scaled = self.factor * jnp.exp(-self.log_diagonal_std)[:, None]
+        scaled = in_units(self.factor, self.log_diagonal_std)
         scaled = scaled.astype(jnp.promote_types(scaled.dtype, jnp.float32))  # no factorisation takes half precision
         stacked = jnp.concatenate([scaled, jnp.eye(scaled.shape[1], dtype=scaled.dtype)])
         orthonormal, triangular = jnp.linalg.qr(stacked)
         log_det = jnp.sum(jnp.log(jnp.abs(jnp.diagonal(triangular))))
         return orthonormal[: self.mean.size], orthonormal[self.mean.size :], log_det
+
+
+@jax.custom_jvp
+def in_units(columns: Float[Array, "n m"], log_unit: Float[Array, "n"]) -> Float[Array, "n m"]:
+    """Row i divided by e^(log_unit_i). The derivative in log_unit is minus the value: autodiff forms cotangent times `columns`
+    first, which overflows where both are large though their quotient by the unit is not."""
+    return columns * jnp.exp(-log_unit)[:, None]
+
+
+@in_units.defjvp
+def _in_units_jvp(primals, tangents):
+    columns, log_unit = primals
+    value = in_units(columns, log_unit)
+    return value, tangents[0] * jnp.exp(-log_unit)[:, None] - value * tangents[1][:, None]
 
 
 def whitened_square(top: Float[Array, "n k"], bottom: Float[Array, "k k"], columns: Float[Array, "n *m"]) -> Float[Array, ""]:

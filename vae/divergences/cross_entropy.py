@@ -74,6 +74,8 @@ def low_rank(q: Normal | LowRankNormal, p: Normal | LowRankNormal) -> Float[Arra
     The symbols are those of the KL row `gaussian.low_rank`; O(n k^2).
     """
     gaussian.require_same_event(q, p)
+    if gaussian.dense(p):
+        return triangular(q, p)
     q, p = gaussian.as_low_rank(q), gaussian.as_low_rank(p)
     top, bottom, log_det = p.factorised()
     precision = 1.0 - jnp.sum(jnp.square(top), axis=1)

@@ -1,7 +1,8 @@
 """KL rows between Gaussians. Each is KL(q || p) in nats, unsummed where it factorises.
 
 Three formulas serve the nine pairs: componentwise for two diagonal covariances, by triangular factors as soon as one
-covariance is full, and by low-rank factors for the rest, which stays linear in the dimension.
+covariance is full, and by low-rank factors for the rest, which stays linear in the dimension. A low-rank p of few dimensions
+goes by triangular factors too, which take any diagonal, however thin.
 """
 
 from typing import Any
@@ -11,12 +12,13 @@ import jax.numpy as jnp
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
-from vae.distributions.low_rank_normal import LowRankNormal, whitened_square
+from vae.distributions.low_rank_normal import LowRankNormal, in_units, whitened_square
 from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import Normal
 from vae.numerics import expm1_minus
 
 Gaussian = Normal | MultivariateNormal | LowRankNormal
+DENSE = 64  # dimensions up to which a factor of the whole covariance is cheap
 
 
 def normal_normal(q: Normal, p: Normal) -> Array:
@@ -53,11 +55,21 @@ def low_rank(q: Normal | LowRankNormal, p: Normal | LowRankNormal) -> Float[Arra
             + 1/2 ln det(I + Vp' Vp) - 1/2 ln det(I + Vq' Vq)
 
     where d is the difference of means in units of Dp, h_i = 1 - [(I + V V')^-1]_ii the leverage of component i, Vq = Dq^-1 Wq
-    and Vp = V. Rounding may leave a tiny negative number near equality: it is returned as 0, with its gradient.
+    and Vp = V. Rounding may leave a tiny negative number near equality: it is returned as 0, with its gradient; and where |V|
+    exceeds 1e4, e^(2 r_i) (1 - h_i) loses its digits. A low-rank p of up to 64 dimensions is therefore left to `triangular`.
     (Rasmussen & Williams 2006, equation A.23, through Woodbury's identity A.9 and the determinant lemma A.10.)
     """
     require_same_event(q, p)
-    q, p = as_low_rank(q), as_low_rank(p)
+    return triangular(q, p) if dense(p) else by_woodbury(as_low_rank(q), as_low_rank(p))
+
+
+def dense(p: Gaussian) -> bool:
+    """Whether p goes by triangular factors although its covariance is not full."""
+    return isinstance(p, LowRankNormal) and p.mean.size <= DENSE
+
+
+def by_woodbury(q: LowRankNormal, p: LowRankNormal) -> Float[Array, ""]:
+    """The formula of `low_rank`."""
     top, bottom, p_log_det = p.factorised()
     log_ratio = q.log_diagonal_std - p.log_diagonal_std
     per_component = expm1_minus(2.0 * log_ratio) - jnp.exp(2.0 * log_ratio) * jnp.sum(jnp.square(top), axis=1)
@@ -68,14 +80,15 @@ def low_rank(q: Normal | LowRankNormal, p: Normal | LowRankNormal) -> Float[Arra
 def relative_columns(q: LowRankNormal, p: LowRankNormal) -> Float[Array, "n columns"]:
     """The columns of q's factor and the difference of means, in units of the diagonal std of p."""
     columns = jnp.concatenate([q.factor, (q.mean - p.mean)[:, None]], axis=1)
-    return columns * jnp.exp(-p.log_diagonal_std)[:, None]
+    return in_units(columns, p.log_diagonal_std)
 
 
 def relative_factor(q: Gaussian, p: Gaussian) -> tuple[Float[Array, "n n"], Float[Array, "n"], Float[Array, "n"]]:
     """Lp^-1 Lq, Lp^-1 (mean_q - mean_p) and ln diag Lq - ln diag Lp: all that a pair of Gaussians is, up to an affine map.
 
     Scales known by their logarithms are subtracted before they are exponentiated, or gradients would pass through L / scale
-    and overflow long before the divergence does.
+    and overflow long before the divergence does. Where the scales are close, Lp^-1 Lq is I + Lp^-1 (Lq - Lp), and the logarithm
+    of its diagonal follows from the second term: what the divergence of near neighbours is made of keeps its digits.
     """
     require_same_event(q, p)
     (q_log, q_factor), (p_log, p_factor) = row_scaled_factor(q), row_scaled_factor(p)
@@ -83,10 +96,17 @@ def relative_factor(q: Gaussian, p: Gaussian) -> tuple[Float[Array, "n n"], Floa
     def solve(columns):
         return columns if isinstance(p, Normal) else solve_triangular(p_factor, columns, lower=True)
 
-    relative = solve(jnp.exp(q_log - p_log)[:, None] * q_factor)
-    shift = solve(jnp.exp(-p_log) * (q.mean - p.mean))
+    scaled = jnp.exp(q_log - p_log)[:, None] * q_factor
+    alike = isinstance(q, MultivariateNormal) == isinstance(p, MultivariateNormal)  # both or neither with scales in logs
+    by_scale = jnp.expm1(q_log - p_log)[:, None] * q_factor + (q_factor - p_factor)
+    difference = by_scale if alike else scaled - p_factor
     log_ratio = q_log - p_log + jnp.log(jnp.diagonal(q_factor)) - jnp.log(jnp.diagonal(p_factor))
-    return relative, shift, log_ratio
+    close = jnp.abs(log_ratio) < 0.5
+    near = jnp.all(close)
+    relative = solve(jnp.where(near, difference, scaled)) + jnp.where(near, jnp.eye(q.mean.size, dtype=scaled.dtype), 0.0)
+    shift = solve(jnp.exp(-p_log) * (q.mean - p.mean))
+    excess = jnp.diagonal(difference) / jnp.diagonal(p_factor)
+    return relative, shift, jnp.where(close, jnp.log1p(jnp.where(close, excess, 0.0)), log_ratio)
 
 
 def row_scaled_factor(gaussian: Gaussian) -> tuple[Float[Array, "n"], Float[Array, "n n"]]:
@@ -99,7 +119,7 @@ def row_scaled_factor(gaussian: Gaussian) -> tuple[Float[Array, "n"], Float[Arra
     identity = jnp.eye(gaussian.mean.size, dtype=jnp.result_type(float, gaussian.mean))
     if isinstance(gaussian, Normal):
         return gaussian.log_std, identity
-    scaled = gaussian.factor * jnp.exp(-gaussian.log_diagonal_std)[:, None]
+    scaled = in_units(gaussian.factor, gaussian.log_diagonal_std)
     return gaussian.log_diagonal_std, triangular_root(jnp.concatenate([identity, scaled], axis=1))
 
 
