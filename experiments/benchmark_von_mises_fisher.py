@@ -5,7 +5,7 @@
 Both sides turn 4,096 pairs of direction and concentration, dimension 64, into a draw and its divergence from the uniform
 distribution, which is what the forward pass of a hyperspherical autoencoder needs. The usual route leaves the device: Bessel
 functions from SciPy, and in NumPy a loop of Ulrich-Wood proposals that ends when the last example has accepted. The rounds
-are interleaved; the table quotes the fastest round and the median of the paired ratios. It runs in five seconds.
+are interleaved; the table quotes the fastest round and the median of the paired ratios. It runs in about ten seconds.
 
 Measured on two AVX-512 cores of a shared, busy machine, fastest of 60 rounds: 252,000 draws a second by the usual route,
 505,000 here (1.76 x, paired median) and 463,000 with the gradient in both parameters (1.62 x).

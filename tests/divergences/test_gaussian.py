@@ -66,7 +66,7 @@ def test_extreme_scales_of_every_pair(q_kind, p_kind):
     """Log-scales from -30 to 30 with differences up to 40: value and gradient finite wherever the exact ones fit float32.
 
     A gradient in a factor (not a log) may exceed float32 where the value does not: KL / factor. Those fields are left out, with
-    three decades of room for the sums inside a matrix factorisation.
+    a decade of room for the sums inside a matrix factorisation.
     """
     shape = {"q": oracle.parameters(q_kind, 0), "p": oracle.parameters(p_kind, 1)}
     for q_log, p_log in [(-30.0, -30.0), (30.0, 30.0), (-30.0, 10.0), (10.0, -30.0), (30.0, -10.0), (-10.0, 30.0)]:
@@ -80,7 +80,7 @@ def test_extreme_scales_of_every_pair(q_kind, p_kind):
         for got, want, log in zip(gradients, exact, (q_log, p_log), strict=True):
             for name in want:
                 largest, step = np.max(np.abs(want[name])), 1e-5 * (1.0 if name.startswith("log") else np.exp(log))
-                if largest < 3e35:
+                if largest < 3e37:
                     floor = 1e-3 * largest + 1e-15 * oracle.kl(q, p) / step  # what float64 differences can resolve
                     np.testing.assert_allclose(getattr(got, name), want[name], rtol=1e-3, atol=floor, err_msg=name)
 
@@ -141,15 +141,15 @@ def test_a_low_rank_p_with_a_thin_diagonal_keeps_its_digits(q_kind):
     assert cross_entropy(*built) - built[0].entropy() == pytest.approx(float(value), rel=1e-4)
 
 
-@pytest.mark.parametrize("q_kind", [Normal, LowRankNormal])
-def test_woodbury_and_triangular_factors_give_one_divergence(q_kind):
+def test_woodbury_and_triangular_factors_give_one_divergence():
     """The two forms, of which `low_rank` takes one by the dimension: value and every gradient."""
-    q, p = (oracle.build(kind, oracle.parameters(kind, s)) for kind, s in ((q_kind, 0), (LowRankNormal, 1)))
+    q, p = (oracle.build(LowRankNormal, oracle.parameters(LowRankNormal, s)) for s in (0, 1))
 
     @jax.jit
     def both(q, p):
-        by_woodbury = jax.value_and_grad(lambda q, p: gaussian.by_woodbury(gaussian.as_low_rank(q), p), argnums=(0, 1))
-        return by_woodbury(q, p), jax.value_and_grad(gaussian.triangular, argnums=(0, 1))(q, p)
+        return jax.value_and_grad(gaussian.by_woodbury, argnums=(0, 1))(q, p), jax.value_and_grad(
+            gaussian.triangular, argnums=(0, 1)
+        )(q, p)
 
     chex.assert_trees_all_close(*both(q, p), rtol=1e-4, atol=1e-5)
 
