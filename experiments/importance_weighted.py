@@ -32,7 +32,7 @@ class Config:
     latent_dim: int = 50
     k: int = 50
     """Samples of the bound in training."""
-    steps: int = 3_000
+    steps: int = 2_500
     batch_size: int = 20
     learning_rate: float = 3e-3
     """Of Adam, at the start; it falls to zero."""

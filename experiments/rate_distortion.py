@@ -33,7 +33,7 @@ class Config:
     latent_dim: int = 20
     betas: tuple[float, ...] = (0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
     """Weights of the KL, 1 among them."""
-    steps: int = 4_000
+    steps: int = 3_000
     batch_size: int = 128
     learning_rate: float = 2e-3
     """Of Adam, at the start; it falls to zero."""
