@@ -1,15 +1,17 @@
 # make train   set everything up; train a VAE on handwritten digits, evaluate it, draw it
 # make test    set everything up; lint, types and the whole test suite
+# make benchmark   install the peers too; time every preset beside them (ARGS=--quick for a minute's run)
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+PEERS := $(VENV)/.peers
 
 # Everything that is kept between runs (decoded data, compiled programs) stays inside this folder.
 export VAE_CACHE_DIR ?= $(CURDIR)/runs/.cache
 export MPLCONFIGDIR ?= $(VAE_CACHE_DIR)/matplotlib
 
-.PHONY: train test lint smoke clean
+.PHONY: train test lint smoke benchmark clean
 .DEFAULT_GOAL := train
 
 train: $(INSTALLED)
@@ -29,11 +31,18 @@ smoke: $(INSTALLED)
 	$(RUN) -m experiments.evaluate --workdir runs/smoke --samples 10
 	$(RUN) -m experiments.sample --workdir runs/smoke --number 16
 
+benchmark: $(PEERS)
+	$(RUN) -m experiments.benchmark $(ARGS)
+
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is older than Python 3.11; set PYTHON to a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+$(PEERS): $(INSTALLED)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
 	@touch $@
 
 clean:

@@ -1,5 +1,6 @@
 """Bounds of several samples: order, identities, and which samples belong together."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +11,7 @@ from scipy.special import logsumexp
 from vae.objectives import (
     combined_importance_weighted,
     doubly_reparameterised,
+    estimators,
     importance_weighted,
     log_mean_weight,
     log_power_mean,
@@ -98,6 +100,28 @@ def test_groups_and_samples_are_not_exchanged(objective_of):
         return
     assert losses["posterior"] == pytest.approx(-np.mean(bounds), rel=1e-5)
     assert losses["generative"] == pytest.approx(np.log(10) - logsumexp(np.concatenate(found)), rel=1e-5)
+
+
+def test_samples_drawn_in_chunks_show_in_no_number(monkeypatch):
+    """Six examples with eight samples each, all 48 rows at once, or three samples at a time with two left over."""
+    model = toys.linear_gaussian()
+    objective = importance_weighted(8)
+
+    def step(params):
+        return jax.value_and_grad(lambda params: loss_of(objective, model, params, jax.random.key(2), X)[0])(params)
+
+    whole = jax.jit(step)(off(model))
+    assert "scan" not in str(jax.make_jaxpr(step)(off(model)))
+    monkeypatch.setattr(estimators, "ROWS_IN_FLIGHT", 20)
+    chunked = jax.make_jaxpr(lambda params: step(params))(off(model))
+    assert "scan" in str(chunked)
+    values = jax.jit(lambda params: step(params))(off(model))
+    chex.assert_trees_all_close(values, whole, rtol=1e-5, atol=1e-6)
+
+
+def test_samples_at_once_divide_all_where_a_divisor_is_near(monkeypatch):
+    monkeypatch.setattr(estimators, "ROWS_IN_FLIGHT", 20)
+    assert [estimators.samples_at_once(samples) for samples in (8, 20, 50, 47)] == [8, 20, 10, 20]
 
 
 def test_identities_between_the_bounds():

@@ -17,8 +17,8 @@ def dynamic_binarisation(key: Array, pixels: UInt8[Array, "*shape"]) -> Float32[
     """
     _require_uint8("dynamic_binarisation", pixels)
     words = jax.random.bits(key, ((pixels.size + 1) // 2,), jnp.uint32)
-    halves = jax.lax.bitcast_convert_type(words, jnp.uint16).reshape(-1)[: pixels.size]
-    threshold = jnp.asarray(pixels).astype(jnp.uint16) * jnp.uint16(257)
+    halves = jnp.concatenate([words & 0xFFFF, words >> 16])[: pixels.size]
+    threshold = jnp.asarray(pixels).astype(jnp.uint32) * 257
     return (halves.reshape(pixels.shape) < threshold).astype(jnp.float32)
 
 

@@ -11,9 +11,8 @@ from jaxtyping import Array, Float
 from vae.evaluation.batches import map_examples
 from vae.evaluation.pareto import keep_largest, tail_length, tail_shape
 from vae.objectives import Rate, analytic, log_weight, terms_of
+from vae.objectives.estimators import ROWS_IN_FLIGHT
 from vae.types import Key, Model, Params, PyTree, Settings, Terms
-
-ROWS_IN_FLIGHT = 1000
 
 
 @partial(jax.jit, static_argnames=("model", "rates", "batch_size"))

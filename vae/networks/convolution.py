@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -174,10 +175,23 @@ def window_product(x: Float[Array, "height width inputs"], kernel: Float[Array, 
     """
     inputs, outputs = kernel.shape[2:]
     if 4 * outputs > inputs:
-        return jnp.concatenate(_corners(x), axis=-1) @ kernel.reshape(4 * inputs, outputs)
-    products = jnp.split(x @ kernel.transpose(2, 0, 1, 3).reshape(inputs, 4 * outputs), 4, axis=-1)
+        return product(jnp.concatenate(_corners(x), axis=-1), kernel.reshape(4 * inputs, outputs))
+    products = jnp.split(product(x, kernel.transpose(2, 0, 1, 3).reshape(inputs, 4 * outputs)), 4, axis=-1)
     one, two, three, four = (_corners(part)[i] for i, part in enumerate(products))
     return one + two + three + four
+
+
+def product(x: Float[Array, "*places inputs"], matrix: Float[Array, "inputs outputs"]) -> Float[Array, "*places outputs"]:
+    """x W at every place, written so that the gradient of W is a product with its narrower factor first.
+
+    With many places XLA's CPU code for x' dy runs at a quarter to a half of its speed where x is wider than dy (measured on
+    6272 places: 24 GFLOP/s for 512 to 64, 97 for 64 to 512). There W is held transposed, behind a barrier that keeps the
+    compiler from turning the product round again, and its gradient comes out as dy' x.
+    """
+    if matrix.shape[0] <= matrix.shape[1]:
+        return x @ matrix
+    transposed = jax.lax.optimization_barrier(matrix.T)
+    return jax.lax.dot_general(x, transposed, (((x.ndim - 1,), (1,)), ((), ())))
 
 
 def _corners(x: Float[Array, "height width channels"]) -> list[Array]:

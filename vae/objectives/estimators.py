@@ -16,6 +16,9 @@ from jaxtyping import Array, Float
 from vae.objectives.core import log_ratio, log_weight, require_path, terms_of
 from vae.types import Key, Params, PyTree, Terms
 
+ROWS_IN_FLIGHT = 1000
+"""Rows of a batch of examples, each with several samples, that a network sees at once on a CPU."""
+
 
 class Scored(NamedTuple):
     """One sample of the latent variables and its numbers.
@@ -67,8 +70,30 @@ def scored(draw: Callable, x: PyTree) -> Draw:
 
 def reparameterised(bound: Bound, draw: Draw, frozen_draw: Draw, keys: Array) -> tuple[Float[Array, ""], Scored]:
     """The total derivative, through the sample and through the density. (Burda et al. 2016, eq. 13.)"""
-    drawn = jax.vmap(draw)(keys)
+    samples = keys.shape[0]
+    width = samples_at_once(samples)
+    drawn = jax.vmap(draw)(keys) if width == samples else jax.lax.map(draw, keys, batch_size=width)
     return bound(drawn.log_weight), drawn
+
+
+def samples_at_once(samples: int) -> int:
+    """How many samples of every example of the batch to draw at once: all, but on a CPU as `ROWS_IN_FLIGHT` allow.
+
+    What the decoder multiplies stays in the cache then: on one core a step of 784-200-200-50 with 50 samples of 128 examples
+    takes four fifths of the time. A divisor of the samples where one is near, since what remains is compiled once more.
+    """
+    if jax.default_backend() != "cpu":
+        return samples
+    most = min(samples, max(1, ROWS_IN_FLIGHT // (axis_size("batch") * axis_size("groups"))))
+    return next((width for width in range(most, (most - 1) // 2, -1) if samples % width == 0), most)
+
+
+def axis_size(name: str) -> int:
+    """The size of a mapped axis, 1 outside of it."""
+    try:
+        return jax.lax.axis_size(name)
+    except NameError:
+        return 1
 
 
 def sticking_the_landing(bound: Bound, draw: Draw, frozen_draw: Draw, keys: Array) -> tuple[Float[Array, ""], Scored]:

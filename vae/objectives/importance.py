@@ -159,7 +159,7 @@ def multi_sample(
         def one_group(keys):
             return estimator(lambda log_weights: bound(log_weights, settings), draw, frozen_draw, keys)
 
-        bounds, drawn = jax.vmap(one_group)(keys)
+        bounds, drawn = jax.vmap(one_group, axis_name="groups")(keys)
         terms, statistics = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=(0, 1)), (drawn.terms, drawn.statistics))
         numbers = {"posterior": jnp.mean(bounds)}
         if generative_bound is not None:
