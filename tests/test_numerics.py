@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from vae.numerics import expm1_minus, log1mexp, magnitude, stirling_error
+from vae.numerics import expm1_minus, log1mexp, magnitude, sigmoid, stirling_error
 
 SMALL_TO_LARGE = np.geomspace(1e-6, 80.0, 60).astype(np.float32)
 
@@ -28,6 +28,14 @@ def test_expm1_minus_keeps_its_digits(sign):
     assert_allclose(value, exact(lambda t: mpmath.expm1(t) - t, points), rtol=3e-6)
     assert_allclose(slope, exact(mpmath.expm1, points), rtol=1e-6)
     assert np.all(np.asarray(value) >= 0)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_sigmoid_keeps_both_tails_of_its_derivative(sign):
+    points = sign * SMALL_TO_LARGE
+    value, slope = value_and_slope(sigmoid, points)
+    assert_allclose(value, exact(lambda x: 1 / (1 + mpmath.exp(-x)), points), rtol=1e-6)
+    assert_allclose(slope, exact(lambda x: 1 / (2 + mpmath.exp(x) + mpmath.exp(-x)), points), rtol=2e-6)
 
 
 def test_log1mexp_keeps_both_tails():

@@ -69,3 +69,16 @@ def magnitude(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """|x| with derivative 1 at 0, whatever the convention of `jnp.abs`; a 0 there would spoil second derivatives of even
     functions."""
     return jnp.where(x >= 0, x, -x)
+
+
+@jax.custom_jvp
+def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """1 / (1 + e^-x), whose derivative sigmoid(x) sigmoid(-x) keeps both tails: `jax.nn.sigmoid` forms s (1 - s), 0 from 17 on,
+    where a gate that lets through a large divergence still has a gradient."""
+    return jax.nn.sigmoid(x)
+
+
+@sigmoid.defjvp
+def _sigmoid_jvp(primals, tangents):
+    (x,), (d_x,) = primals, tangents
+    return sigmoid(x), sigmoid(x) * sigmoid(-x) * d_x

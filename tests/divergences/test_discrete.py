@@ -168,6 +168,18 @@ def test_spike_and_slab_and_its_gradient_by_quadrature():
         assert_allclose([gradients[0][i], gradients[1][i]], [d_q, d_p], rtol=1e-3, atol=1e-6)
 
 
+def test_a_saturated_gate_still_feels_a_large_divergence_of_the_slabs():
+    """d/dl of sigmoid(l) KL is sigmoid(l) sigmoid(-l) KL, here 90 nats per unit where 1 - sigmoid(20) is 0 in float32."""
+    slab_q, slab_p = Normal(jnp.array(3e5), jnp.zeros(())), Normal(jnp.zeros(()), jnp.zeros(()))
+
+    @jax.jit
+    @jax.grad
+    def gradient(logit):
+        return kl_divergence(SpikeAndSlab(logit, slab_q), SpikeAndSlab(jnp.array(20.0), slab_p))
+
+    assert_allclose(gradient(jnp.array(20.0)), 4.5e10 / (2 + np.exp(20.0) + np.exp(-20.0)), rtol=1e-5)
+
+
 def test_spike_and_slab_at_the_extremes():
     values = np.array(list(itertools.product([-1e4, -50.0, 0.0, 50.0, 1e4], [-3.0, 4.0], [-20.0, 0.0, 20.0])), np.float32)
     q, p = (jnp.asarray(v) for v in zip(*itertools.product(values, values)))

@@ -30,7 +30,7 @@ from vae.divergences import directional, gaussian
 from vae.divergences.gaussian import Gaussian
 from vae.divergences.kumaraswamy import expected_logs
 from vae.gamma_functions import harmonic, log_beta
-from vae.numerics import as_floats
+from vae.numerics import as_floats, sigmoid
 from vae.special import mean_resultant_length, mean_resultant_shortfall, von_mises_fisher_information
 
 Row = Callable[[Any, Any], Array]
@@ -92,7 +92,7 @@ def bernoulli_bernoulli(q: Bernoulli, p: Bernoulli) -> Array:
 
 def _of_gates(q_logits: Array, p_logits: Array) -> Array:
     require_same_shape("cross_entropy", q=q_logits, p=p_logits)
-    return jax.nn.sigmoid(q_logits) * jax.nn.softplus(-p_logits) + jax.nn.sigmoid(-q_logits) * jax.nn.softplus(p_logits)
+    return sigmoid(q_logits) * jax.nn.softplus(-p_logits) + sigmoid(-q_logits) * jax.nn.softplus(p_logits)
 
 
 def categorical_categorical(q: Categorical | StraightThroughCategorical, p: Categorical | StraightThroughCategorical) -> Array:
@@ -103,7 +103,7 @@ def categorical_categorical(q: Categorical | StraightThroughCategorical, p: Cate
 
 def spike_and_slab_spike_and_slab(q: SpikeAndSlab, p: SpikeAndSlab) -> Array:
     """Per component: that of the gates, and g times that of the slabs."""
-    return _of_gates(q.spike_logits, p.spike_logits) + jax.nn.sigmoid(q.spike_logits) * normal_normal(q.slab, p.slab)
+    return _of_gates(q.spike_logits, p.spike_logits) + sigmoid(q.spike_logits) * normal_normal(q.slab, p.slab)
 
 
 def laplace_laplace(q: Laplace, p: Laplace) -> Array:

@@ -12,7 +12,7 @@ from vae.distributions.categorical import Categorical
 from vae.distributions.relaxed_categorical import StraightThroughCategorical
 from vae.distributions.spike_and_slab import SpikeAndSlab
 from vae.divergences.gaussian import normal_normal
-from vae.numerics import expm1_minus
+from vae.numerics import expm1_minus, sigmoid
 
 
 def bernoulli_bernoulli(q: Bernoulli, p: Bernoulli) -> Float[Array, "*event"]:
@@ -40,7 +40,7 @@ def spike_and_slab_spike_and_slab(q: SpikeAndSlab, p: SpikeAndSlab) -> Float[Arr
 
     g [ KL(slab_q || slab_p) + ln(g / a) ] + (1 - g) ln((1 - g) / (1 - a))
     """
-    return jax.nn.sigmoid(q.spike_logits) * normal_normal(q.slab, p.slab) + _kl_of_gates(q.spike_logits, p.spike_logits)
+    return sigmoid(q.spike_logits) * normal_normal(q.slab, p.slab) + _kl_of_gates(q.spike_logits, p.spike_logits)
 
 
 def _kl_of_gates(q_logits: Float[Array, "*event"], p_logits: Float[Array, "*event"]) -> Float[Array, "*event"]:
