@@ -1,5 +1,6 @@
 """What every test runs under: checked shapes, no rank promotion, two simulated devices, the data beside the repository."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -17,6 +18,23 @@ chex.set_n_cpu_devices(2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 with install_import_hook("vae", "beartype.beartype"):
     import vae
+
+gc.set_threshold(100_000, 50, 100)  # tracing makes many small objects, few of them garbage
+
+OPTIMISED = {
+    *("distributions", "divergences", "test_likelihoods.py", "test_numerics.py", "test_special.py"),
+    *("test_loop.py", "test_resume.py", "test_benchmark.py"),
+}
+"""Where the machine code is what is tested, bit for bit or at the extremes of float32. Elsewhere the mathematics is, and the
+compiler's last optimisations, most of the time of a test that is run once, are left out."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _machine_code(request):
+    """Compile the tests of a file with or without the last optimisations; what a subprocess does is always optimised."""
+    jax.config.update("jax_disable_most_optimizations", OPTIMISED.isdisjoint(request.path.parts))
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,11 @@ def plain_dense(preset: Preset) -> bool:
     return trains(preset) and not preset.convolutional and not preset.samples
 
 
+def several_samples(preset: Preset) -> bool:
+    """Importance sampling, in training or evaluation."""
+    return preset.samples > 1
+
+
 PEERS: dict[str, Peer] = {
     "torch example": Peer("torch_peers:build_example", plain_dense, "torch", "PyTorch eager, DataLoader over single images"),
     "torch resident": Peer("torch_peers:build_resident", trains, "torch", "PyTorch eager, data in one tensor"),
@@ -51,6 +56,6 @@ PEERS: dict[str, Peer] = {
     "pythae": Peer("pythae_peer:build", plain_dense, "pythae", "its trainer; gray pixels, no binarisation"),
     "flax example": Peer("flax_peer:build", plain_dense, note="the Flax example, jitted, one call per batch"),
     "numpy": Peer("numpy_peer:build", plain_dense, note="gradients derived by hand"),
-    "plain vmap": Peer("vmap_peer:build", lambda preset: preset.images > 0, note="all samples of an image at once"),
+    "plain vmap": Peer("vmap_peer:build", several_samples, note="JAX: all samples of an image at once, softplus"),
 }
 """By name."""

@@ -92,14 +92,14 @@ def conv_layers(batch: int, side: int, widths: Sequence[int], latent_dim: int) -
     return (*down, Layer(batch, features, 2 * latent_dim), Layer(batch, latent_dim, features), *up, last)
 
 
-def iwae(samples: int, batch_size: int = 20) -> Preset:
-    """784-200-200-50 with tanh and K importance samples: the one-layer model of Burda et al. 2016, with its batch of 20."""
+def iwae(samples: int, batch_size: int = 128) -> Preset:
+    """784-200-200-50 with tanh and K importance samples: the one-layer model of Burda et al. 2016."""
     return Preset(
         model=vae.reference_to(vae.models.mlp, latent_dim=50, hidden=(200, 200), activation="tanh"),
         objective=lambda: importance_weighted(samples),
         batch_size=batch_size,
         samples=samples,
-        log_every=100 if samples < 50 else 20,
+        log_every=100 if samples < 50 else 10,
         layers=dense_layers(batch_size, (784, 200, 200, 100), first=2)
         + dense_layers(batch_size * samples, (50, 200, 200, 784)),
     )
