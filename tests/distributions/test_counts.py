@@ -160,5 +160,7 @@ def test_refusals():
         NegativeBinomial(jnp.zeros(2), jnp.zeros(3))
     with unchecked(), pytest.raises(TypeError, match="MultivariateNormal, which has no element_log_prob"):
         ZeroInflated(MultivariateNormal(jnp.zeros(2), jnp.eye(2)), jnp.zeros(2))
+    with unchecked(), pytest.raises(ValueError, match=r"ZeroInflated got logits \(3,\), base \(2,\)"):
+        ZeroInflated(Poisson(jnp.zeros(2)), jnp.zeros(3))
     assert ZeroInflated(Poisson(jnp.zeros(2)), jnp.zeros(2)).data_space == "count"
     assert hasattr(Normal(jnp.zeros(2), jnp.zeros(2)), "element_log_prob")

@@ -157,4 +157,6 @@ def test_straight_through_is_one_hot_forward_and_soft_backward():
 def test_refuses_a_temperature_that_is_not_positive(family):
     with unchecked(), pytest.raises(ValueError, match="wanted a positive number"):
         family(LOGITS, 0.0)
+    with unchecked(), pytest.raises(ValueError, match=r"temperature of shape \(3,\); wanted a scalar"):
+        family(LOGITS, jnp.ones(3))
     jax.jit(lambda t: family(LOGITS, t).sample(jax.random.key(0)))(1.0)

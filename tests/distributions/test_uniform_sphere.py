@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import special, stats
+from unchecked import unchecked
 
 from vae.distributions import UniformCircle, UniformSphere, VonMisesFisher
 
@@ -43,3 +44,8 @@ def test_circle():
 def test_a_dimension_below_two_is_refused():
     with pytest.raises(ValueError, match="UniformSphere got dim 1; wanted an integer >= 2"):
         UniformSphere(dim=1)
+
+
+def test_a_shape_that_is_no_tuple_is_refused():
+    with unchecked(), pytest.raises(ValueError, match=r"UniformCircle got shape 3; wanted a tuple of integers"):
+        UniformCircle(3)

@@ -28,7 +28,7 @@ from vae.distributions import (
     VonMises,
     VonMisesFisher,
 )
-from vae.divergences import KL_TABLE, kl_divergence, monte_carlo_kl, renyi_divergence
+from vae.divergences import KL_TABLE, kl_divergence, monte_carlo_jensen_shannon, monte_carlo_kl, renyi_divergence
 from vae.types import Family
 
 TWO, THREE = jnp.array([0.6, 2.0]), jnp.array([0.3, 1.2])
@@ -117,7 +117,11 @@ def test_what_has_no_divergence_at_all_is_not_sent_to_monte_carlo():
     """A relaxed variable against a hard one, a point against a density: an average of log ratios would be no divergence."""
     soft, hard = RelaxedBernoulli(TWO, 0.5), Bernoulli(TWO)
     point, prior = Deterministic(TWO), Normal(TWO, TWO)
-    for function in (kl_divergence, lambda q, p: monte_carlo_kl(q, p, jax.random.key(0), 10)):
+    for function in (
+        kl_divergence,
+        lambda q, p: monte_carlo_kl(q, p, jax.random.key(0), 10),
+        lambda q, p: monte_carlo_jensen_shannon(q, p, jax.random.key(0), 10),
+    ):
         with pytest.raises(TypeError, match=r"KL\(RelaxedBernoulli \|\| Bernoulli\) does not exist: .* are real and .* binary"):
             function(soft, hard)
         with pytest.raises(TypeError, match=r"KL\(Deterministic \|\| Normal\) does not exist: a point mass has no density"):

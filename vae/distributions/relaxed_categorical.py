@@ -186,5 +186,7 @@ def at_least_smallest(value: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def require_temperature(family: str, temperature: Array | float) -> None:
-    """Refuse a temperature that is known now and not positive."""
+    """Refuse a temperature that has axes, or is known now and not positive."""
+    if jnp.shape(temperature) != ():
+        raise ValueError(f"{family} got a temperature of shape {jnp.shape(temperature)}; wanted a scalar: vmap over batches.")
     require(temperature > 0, f"{family} got a temperature of {temperature}; wanted a positive number, such as 1.")

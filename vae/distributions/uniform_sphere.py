@@ -60,11 +60,16 @@ class UniformCircle:
         log p(x) = -n ln(2 pi)   for n angles
 
     shape: of a value, static. There is neither a mean direction nor a mode.
+    Raises ValueError for a shape that is not a tuple of integers.
     """
 
     shape: tuple[int, ...] = static_field(default=())
 
     data_space: ClassVar[DataSpace] = "real"
+
+    def __post_init__(self):
+        if not isinstance(self.shape, tuple) or not all(isinstance(size, int) and size >= 0 for size in self.shape):
+            raise ValueError(f"UniformCircle got shape {self.shape!r}; wanted a tuple of integers >= 0, (3,) for three angles.")
 
     def sample(self, key: Array) -> Float[Array, "*event"]:
         """Draw angles in radians."""

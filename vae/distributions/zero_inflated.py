@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_value
+from vae.distributions.base import DataSpace, distribution, require_same_shape, require_value
 from vae.distributions.factorised import require_factorised
 
 
@@ -19,7 +19,8 @@ class ZeroInflated:
     base:   a family of independent counts, Poisson or NegativeBinomial.
     logits: logit of w for each component, the shape of the event.
 
-    Raises TypeError for a base whose components are not independent. (Lopez et al. 2018, online methods.)
+    Raises TypeError for a base whose components are not independent, ValueError for shapes that differ.
+    (Lopez et al. 2018, online methods.)
     """
 
     base: Any  # Factorised, and the moments it has
@@ -27,6 +28,8 @@ class ZeroInflated:
 
     def __post_init__(self):
         require_factorised("ZeroInflated", self.base)
+        for parameter in jax.tree.leaves(self.base):
+            require_same_shape("ZeroInflated", logits=self.logits, base=parameter)
 
     @property
     def data_space(self) -> DataSpace:

@@ -25,6 +25,7 @@ from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import Normal
 from vae.divergences import gaussian
 from vae.divergences.gaussian import Gaussian
+from vae.divergences.table import incomparable
 
 
 def geometric_jensen_shannon(q: Distribution, p: Distribution, skew: Any) -> Float[Array, ""]:
@@ -133,8 +134,11 @@ def monte_carlo_jensen_shannon(
 
     q, p:    anything with `sample_and_log_prob` and `log_prob`.
     samples: how many draws of each; memory grows with it.
-    (Lin 1991, equation 4.1, with equal weights.)
+    Raises TypeError for a pair whose values are different things, or without a density. (Lin 1991, equation 4.1, with equal
+    weights.)
     """
+    if sentence := incomparable(q, p):
+        raise TypeError(sentence)
 
     def log_ratio(own: Distribution, other: Distribution, key: Array) -> Array:
         value, log_own = own.sample_and_log_prob(key)

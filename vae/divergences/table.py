@@ -51,7 +51,7 @@ def kl_per_factor(q: Distribution, p: Distribution, table: Table | None = None) 
     pair = (type(q), type(p))
     row = (table or {}).get(pair) or KL_TABLE.get(pair)
     if row is None:
-        raise TypeError(_incomparable(q, p) or _no_row(type(q), type(p)))
+        raise TypeError(incomparable(q, p) or _no_row(type(q), type(p)))
     return row(q, p)
 
 
@@ -63,7 +63,7 @@ def monte_carlo_kl(q: Distribution, p: Distribution, key: Array, samples: int) -
     samples: how many draws of q; memory grows with it. One draw has no standard error: it is NaN.
     Raises TypeError for a pair whose values are different things, or without a density; ValueError for no samples.
     """
-    if sentence := _incomparable(q, p):
+    if sentence := incomparable(q, p):
         raise TypeError(sentence)
     require(samples > 0, f"monte_carlo_kl got samples = {samples}, wanted at least 1, and 2 for a standard error.")
 
@@ -101,7 +101,7 @@ KL_TABLE: dict[tuple[type, type], Row] = {
 }
 
 
-def _incomparable(q: Distribution, p: Distribution) -> str:
+def incomparable(q: Distribution, p: Distribution) -> str:
     """The sentence for a pair that has no divergence at all, in closed form or otherwise; empty for any other."""
     pair = f"KL({type(q).__name__} || {type(p).__name__})"
     if isinstance(q, Deterministic) or isinstance(p, Deterministic):
