@@ -63,12 +63,12 @@ class Config:
     likelihood: str = "bernoulli"
     """Of the pixels: bernoulli, or normal for gray and colour."""
     latent_dim: int = 10
+    """Dimensions of the latent code."""
     latents: str = "normal"
     """Posterior and prior: normal, multivariate_normal, low_rank_normal, laplace, von_mises_fisher, power_spherical,
     spike_and_slab, categorical, inverse_autoregressive, normal_mixture, normal_flow; the last three need --rate log_ratio."""
     rate: Literal["analytic", "log_ratio"] = "analytic"
     """The KL in closed form, or the log ratio at the sample, which a mixture or flow prior needs."""
-    """Dimensions of the latent code."""
     beta: float = 1.0
     """Weight of the KL; 1 is the evidence lower bound."""
     beta_warm_up: int = 0
@@ -146,9 +146,11 @@ def main(config: Config) -> int:
         "data_sha256": dataset.sha256,
         "init_from": None if config.init_from is None else str(config.init_from.resolve()),
     }
+    objective, levels = vae.elbo(RATES[config.rate]), {"beta": config.beta, "learning_rate": config.learning_rate}
+    vae.describe(objective, settings=levels, schedules=schedules_of(config))
     fitted = vae.fit(
         model_of(config),
-        vae.elbo(RATES[config.rate]),
+        objective,
         optimiser_of(config),
         feed,
         jax.random.key(config.seed),
@@ -156,7 +158,7 @@ def main(config: Config) -> int:
         batch_size=config.batch_size,
         validation=vae.Batch(x=jnp.asarray(validation), context=(), weight=jnp.ones(len(validation))),
         workdir=workdir,
-        settings={"beta": config.beta, "learning_rate": config.learning_rate},
+        settings=levels,
         schedules=schedules_of(config),
         average_decay=config.average_decay,
         rates=RATES[config.rate],

@@ -36,15 +36,22 @@ def measure_start(preset: str, cache: Path) -> Start:
     return Start(**json.loads(printed.splitlines()[-1]))
 
 
+def use_cache(folder: str) -> None:
+    """Keep compiled programs in this folder."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+
+
 def main(preset: str, cache: str) -> Start:
     """Take one step and say when it was done."""
     launched = float(os.environ[LAUNCHED])
+    use_cache(cache)
     import jax
     import numpy as np
 
-    jax.config.update("jax_compilation_cache_dir", cache)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     from experiments.benchmarks import ours
     from experiments.benchmarks.presets import PRESETS
     from vae.training.loop import make_program

@@ -9,15 +9,17 @@ import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from experiments.benchmarks.presets import Preset
 from experiments.benchmarks.trainer import LEARNING_RATE, Problem, Trainer, Weights
+
+if TYPE_CHECKING:
+    from experiments.benchmarks.presets import Preset
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
@@ -54,7 +56,7 @@ def dense(widths: Sequence[int], activation: str) -> nn.Sequential:
     return nn.Sequential(*layers[:-1])
 
 
-def convolutions(preset: Preset) -> tuple[nn.Sequential, nn.Sequential]:
+def convolutions(preset: "Preset") -> tuple[nn.Sequential, nn.Sequential]:
     """Encoder and decoder of a convolutional preset, images as (batch, channels, height, width)."""
     height, width, channels = preset.shape
     widths, latent_dim = [channels, *preset.arguments["widths"]], preset.arguments["latent_dim"]
@@ -77,7 +79,7 @@ def convolutions(preset: Preset) -> tuple[nn.Sequential, nn.Sequential]:
 class VAE(nn.Module):
     """A variational autoencoder on flat images, with a Gaussian posterior by its log variance."""
 
-    def __init__(self, preset: Preset):
+    def __init__(self, preset: "Preset"):
         super().__init__()
         pixels, latent_dim = math.prod(preset.shape), preset.arguments["latent_dim"]
         if preset.convolutional:

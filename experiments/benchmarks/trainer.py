@@ -1,11 +1,12 @@
 """What a contestant is: something that trains on its own, and that can be given a batch and its noise, to be compared."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from experiments.benchmarks.presets import Preset
+if TYPE_CHECKING:
+    from experiments.benchmarks.presets import Preset
 
 LEARNING_RATE = 1e-3
 
@@ -23,7 +24,7 @@ class Problem(NamedTuple):
     weights: to start from; None where the networks are not fully connected.
     """
 
-    preset: Preset
+    preset: "Preset"
     images: np.ndarray
     weights: Weights | None
 
