@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,15 @@ from vae.visualise.style import FAINT, HAIRLINE, PALETTE, finite, house_style, n
 
 if TYPE_CHECKING:
     import matplotlib.figure
+
+LABEL: Mapping[str, Any] = {
+    "textcoords": "offset points",
+    "ha": "center",
+    "va": "center",
+    "fontsize": 8,
+    "fontweight": "bold",
+    "bbox": {"facecolor": "white", "alpha": 0.5, "linewidth": 0, "pad": 0.5},
+}  # readable where curves cross
 
 
 class Interval(NamedTuple):
@@ -90,13 +99,13 @@ def trade_offs(
     figure = new_figure(1.0 + 3.1 * len(panels), 3.7, title)
     for index, panel in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), index + 1, xlabel=price, ylabel=panel)
-        for (name, curve), colour in zip(curves.items(), cycle(PALETTE)):
+        for (name, curve), colour, height in zip(curves.items(), cycle(PALETTE), cycle((9, -9))):
             pairs = [finite(panel, (point.price, point.gains[panel]), "2, seeds") for point in curve]
             means = np.array([pair.mean(axis=1) for pair in pairs])
             axes.plot(*means.T, marker="o", markersize=5, color=colour, label=name)
             for point, pair, mean in zip(curve, pairs, means):
                 axes.plot(*pair, ".", color=colour, alpha=0.5, markersize=4)
-                axes.annotate(point.label, mean, xytext=(5, 5), textcoords="offset points", fontsize=7.5, color=FAINT)
+                axes.annotate(point.label, mean, xytext=(0, height), color=colour, **LABEL)
         axes.margins(0.14)
         if index == 0:
             axes.legend(loc="best")
