@@ -31,10 +31,14 @@ compiler's last optimisations, most of the time of a test that is run once, are 
 
 @pytest.fixture(scope="module", autouse=True)
 def _machine_code(request):
-    """Compile the tests of a file with or without the last optimisations; what a subprocess does is always optimised."""
+    """Compile the tests of a file with or without the last optimisations; what a subprocess does is always optimised.
+
+    No program is handed from one file to the next, neither of the other kind nor to fill the memory.
+    """
     jax.config.update("jax_disable_most_optimizations", OPTIMISED.isdisjoint(request.path.parts))
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")
