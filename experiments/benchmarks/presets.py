@@ -141,7 +141,7 @@ PRESETS: dict[str, Preset] = {
     "iwae-50": iwae(50),
     "conv28": conv(28),
     "conv64": conv(64),
-    "evaluation": evaluation(images=2_000, samples=5_000),
+    "evaluation": evaluation(images=200, samples=5_000),
 }
 """By name."""
 
