@@ -1,6 +1,6 @@
 """Which remedy keeps a strong decoder from ignoring its code, and what is the model worth then?
 
-    python -m experiments.collapse                two cores: see RESULTS.md for time and numbers
+    python -m experiments.collapse                8 minutes of processor time; numbers in RESULTS.md
     python -m experiments.collapse --smoke        seconds, on small digits, numbers without meaning
     python -m experiments.collapse --preset gpu   the full setting
 

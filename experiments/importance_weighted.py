@@ -1,6 +1,6 @@
 """Does training on the importance-weighted bound with k = 50 make a better model than the ELBO, and does DReG help?
 
-    python -m experiments.importance_weighted                two cores: see RESULTS.md for time and numbers
+    python -m experiments.importance_weighted                10 minutes of processor time; numbers in RESULTS.md
     python -m experiments.importance_weighted --smoke        seconds, on small digits, numbers without meaning
     python -m experiments.importance_weighted --preset gpu   the full setting
 

@@ -1,6 +1,6 @@
 """What does the weight beta of the KL buy: how do rate and distortion trade, and which beta has the best likelihood?
 
-    python -m experiments.rate_distortion                two cores: see RESULTS.md for time and numbers
+    python -m experiments.rate_distortion                8 minutes of processor time; numbers in RESULTS.md
     python -m experiments.rate_distortion --smoke        seconds, on small digits, numbers without meaning
     python -m experiments.rate_distortion --preset gpu   the full setting
 
