@@ -13,7 +13,7 @@ import pytest
 
 import vae
 from experiments import benchmark
-from experiments.benchmarks import numpy_peer, ours, rounds, timing
+from experiments.benchmarks import numpy_peer, ours, profile, rounds, timing
 from experiments.benchmarks.costs import matrix_products
 from experiments.benchmarks.floor import floor_carry, floor_chunk
 from experiments.benchmarks.peers import PEERS
@@ -302,6 +302,18 @@ def products_in(jaxpr):
         ):
             if hasattr(inner, "eqns") or hasattr(inner, "jaxpr"):
                 yield from products_in(getattr(inner, "jaxpr", inner))
+
+
+def test_a_profile_sums_operations_and_leaves_out_what_holds_them():
+    """Two steps of a program with one product, one fusion and the loop around them."""
+
+    def event(name, duration):
+        return {"ph": "X", "name": name, "dur": duration, "args": {"hlo_op": name}}
+
+    events = [event("dot.1", 6.0), event("dot.1", 2.0), event("add_fusion", 2.0), event("while.3", 10.0), {"ph": "M"}]
+    found = profile.summarised([*events, {"ph": "X", "name": "$python", "dur": 99.0}], steps=2)
+    assert found == profile.Profile({"dot.1": 4.0, "add_fusion": 1.0}, products=4.0)
+    assert found.total == 5.0
 
 
 def test_the_limit_keeps_every_product_alive():
