@@ -170,12 +170,15 @@ class Objective(NamedTuple):
         aux:    {"statistics": the model's batched statistics, "metrics": {name: scalar}, ...whatever `update` needs}
     update(state, aux, key) -> state            the objective's carried state (a controller's integral)
     summands                                    the terms of the loss in words, for `vae.describe`; () says nothing
+    rate                                        what the rates of the terms are called in the log: "kl", beside which stands
+                                                an "elbo", or "rate" where they are another divergence or none
     """
 
     init: Callable
     loss: Callable
     update: Callable
     summands: tuple[Summand, ...] = ()
+    rate: str = "kl"
 
 
 class Data(NamedTuple):

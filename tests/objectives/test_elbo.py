@@ -263,7 +263,10 @@ def test_every_objective_steps_with_every_model_or_refuses(objective_name):
             with pytest.raises(TypeError, match=sentence):
                 jax.eval_shape(stepped)
             continue
-        before, (after, _) = jax.eval_shape(stepped)
+        before, (after, metrics) = jax.eval_shape(stepped)
+        other = objective_name in ("Jensen-Shannon", "WAE-MMD")
+        logged = {name.partition("/")[0] for name in metrics}
+        assert logged & {"rate", "kl", "elbo"} == ({"rate"} if other else {"kl", "elbo"}), "only a KL is called one"
         assert jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), before) == jax.tree.map(
             lambda leaf: (leaf.shape, leaf.dtype), after
         )

@@ -96,12 +96,14 @@ def assembled(
     regularisers: Sequence[Regulariser] = (),
     monitors: Sequence[Monitor] = (),
     start: PyTree = (),
+    rate: str = "kl",
 ) -> Objective:
     """The objective of these parts.
 
     score:  (params, model_state, key, x, context, settings, model) -> numbers, Terms, statistics, Trace
     reduce: (numbers, terms, weight, settings, state) -> Reduced
     start:  the carried state before the first step.
+    rate:   what the rates are called in the log, see `Objective`.
 
     Raises ValueError where two regularisers have the same name.
     """
@@ -128,12 +130,13 @@ def assembled(
         reduced = reduce(numbers, terms, batch.weight, settings, carried.objective)
         penalty, own, penalties = charge(regularisers, params, charged, batch.weight, settings, penalty_key)
         seen = [monitor.metrics(w, terms, batch.weight) for monitor, w in zip(monitors, watched, strict=True)]
-        metrics = {name: value for found in (reduced.metrics, penalties, *seen) for name, value in found.items()}
+        found = reduced.metrics | penalties | {name: value for numbers in seen for name, value in numbers.items()}
+        metrics = {f"{rate}/{name[3:]}" if name.startswith("kl/") else name: value for name, value in found.items()}
         aux = {"statistics": statistics, "metrics": metrics, "state": reduced.state}
         return for_players(reduced.losses, penalty, own), (terms, aux)
 
     texts = tuple(Summand(r.text, r.name, r.level, "once per batch", r.unit) for r in regularisers)
-    return Objective(init=init, loss=loss, update=lambda state, aux, key: aux["state"], summands=summands + texts)
+    return Objective(init=init, loss=loss, update=lambda state, aux, key: aux["state"], summands=summands + texts, rate=rate)
 
 
 def charge(

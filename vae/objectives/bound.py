@@ -6,7 +6,7 @@ import jax
 
 from vae.objectives.assembly import Monitor, Reduced, Regulariser, assembled
 from vae.objectives.charges import Charge, weighted
-from vae.objectives.core import Rate, analytic, batch_mean, mean_rates, require_path, terms_of
+from vae.objectives.core import Rate, analytic, batch_mean, mean_rates, rate_name, require_path, terms_of
 from vae.objectives.watch import collapse
 from vae.types import Objective, Summand
 
@@ -50,4 +50,5 @@ def elbo(
         per_example = terms.penalty - settings.get("likelihood", 1.0) * terms.log_likelihood
         return Reduced(batch_mean(per_example, weight) + nats, state, metrics)
 
-    return assembled(score, reduce, (RECONSTRUCTION, *paid.summands, PENALTY), regularisers, monitors, paid.start)
+    summands = RECONSTRUCTION, *paid.summands, PENALTY
+    return assembled(score, reduce, summands, regularisers, monitors, paid.start, rate_name(rates))

@@ -37,6 +37,12 @@ def no_rate(latent: Latent, key: Key) -> Float[Array, ""]:
     return jnp.zeros(())
 
 
+def rate_name(rates: Rate | Sequence[Rate]) -> str:
+    """ "kl" where every group is charged its KL, in closed form or by its log ratio; else "rate"."""
+    functions = tuple(rates) if isinstance(rates, Sequence) else (rates,)
+    return "kl" if all(rate in (analytic, log_ratio) for rate in functions) else "rate"
+
+
 def over_batch(example: Callable, key: Key, batch: Batch) -> PyTree:
     """`example(key, x, context)` for every example of the batch, each with its own key: where examples become a batch.
 

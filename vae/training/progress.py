@@ -27,7 +27,13 @@ def progress_bar(first: int, last: int, *, enabled: bool = True) -> Iterator[Adv
         task = bar.add_task("train", total=last, completed=first, numbers="compiling")
 
         def advance(step: int, record: Record) -> None:
-            shown = f"ELBO {record['elbo']:8.2f}  KL {record['kl']:6.2f}  {record['images_per_second']:8,.0f} images/s"
-            bar.update(task, completed=step, numbers=shown)
+            bar.update(task, completed=step, numbers=headline(record))
 
         yield advance
+
+
+def headline(record: Record) -> str:
+    """The numbers beside the bar; an objective whose rate is no KL has no ELBO, and its log-likelihood stands there."""
+    names = {"ELBO": "elbo", "KL": "kl"} if "elbo" in record else {"log p(x|z)": "log_likelihood", "rate": "rate"}
+    shown = "  ".join(f"{label} {record[name]:8.2f}" for label, name in names.items())
+    return f"{shown}  {record['images_per_second']:8,.0f} images/s"

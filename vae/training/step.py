@@ -65,7 +65,7 @@ def make_train_step(
         kept = only_if(finite, stepped, {name: getattr(state, name) for name in CHANGING})
         skipped = jnp.where(finite, 0, state.skipped + 1)
         state = state._replace(**kept, step=state.step + 1, skipped=skipped)
-        return state, batch_metrics(terms, batch, loss) | aux.get("metrics", {}) | {"skipped": skipped}
+        return state, batch_metrics(terms, batch, loss, objective.rate) | aux.get("metrics", {}) | {"skipped": skipped}
 
     return train_step
 
@@ -134,13 +134,13 @@ def moving_average(average: PyTree, params: Params, decay: float | None) -> PyTr
     return optax.incremental_update(params, average, 1.0 - decay)
 
 
-def batch_metrics(terms: Terms, batch: Batch, loss: PyTree) -> Metrics:
-    """Batch means of the terms, in nats per example; `elbo` at beta 1 whatever was minimised."""
+def batch_metrics(terms: Terms, batch: Batch, loss: PyTree, name: str = "kl") -> Metrics:
+    """Batch means of the terms, in nats per example; where the rate is a KL, also the `elbo` at beta 1 whatever was minimised.
+
+    name: of the rate, see `Objective`.
+    """
     rate = total_rate(terms)
-    means = {
-        "elbo": batch_mean(terms.log_likelihood - rate, batch.weight),
-        "log_likelihood": batch_mean(terms.log_likelihood, batch.weight),
-        "kl": batch_mean(rate, batch.weight),
-    }
+    means = {"log_likelihood": batch_mean(terms.log_likelihood, batch.weight), name: batch_mean(rate, batch.weight)}
+    bound = {"elbo": batch_mean(terms.log_likelihood - rate, batch.weight)} if name == "kl" else {}
     by_player = {f"loss/{player}": value for player, value in loss.items()} if isinstance(loss, dict) else {"loss": loss}
-    return means | by_player
+    return bound | means | by_player
