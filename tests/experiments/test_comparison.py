@@ -1,13 +1,9 @@
-"""The statistics that all comparisons report, against NumPy; and which runs start alike."""
-
-import dataclasses
+"""The statistics that all comparisons report, against NumPy."""
 
 import numpy as np
 import pytest
-from smoke_runs import hardly_optimised
 
-import vae
-from experiments import comparison, rate_distortion
+from experiments import comparison
 from experiments.comparison import Measured
 
 RNG = np.random.default_rng(0)
@@ -49,21 +45,6 @@ def test_levels_are_cut_where_they_begin():
     first, second = comparison.by_level(a, 3)
     np.testing.assert_array_equal(first.nll, a.nll[:3])
     np.testing.assert_array_equal(second.scores["active_units"], a.scores["active_units"][3:])
-
-
-def test_a_seed_starts_alike_at_every_level_and_is_trained_at_its_own():
-    config = dataclasses.replace(rate_distortion.Config(), seeds=2, steps=2, batch_size=8)
-    data = comparison.shown(vae.data.load("digits"), images=4)
-    model = vae.models.mlp(data.feed.spec, 2, (4,))
-    with hardly_optimised():
-        untrained, trained = (
-            comparison.train(flags, model, vae.elbo(monitors=()), data.feed, {"beta": (0.0, 50.0)}).states.params
-            for flags in (dataclasses.replace(config, learning_rate=0.0), config)
-        )
-    before, after = (np.asarray(of["posterior"]["output"]["kernel"]) for of in (untrained, trained))
-    np.testing.assert_array_equal(before[:2], before[2:])
-    assert not np.array_equal(before[0], before[1]), "seeds differ"
-    assert not np.array_equal(after[:2], after[2:]), "levels differ after training"
 
 
 def test_a_table_is_markdown_with_columns_of_one_width():

@@ -13,7 +13,7 @@ from vae.data.sources import sprites
 
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory):
-    return smoke_run(experiment, tmp_path_factory.mktemp("total_correlation"))
+    return smoke_run(experiment, tmp_path_factory.mktemp("total_correlation"), train=False)
 
 
 def test_both_methods_are_compared_at_equal_beta(numbers):
