@@ -5,12 +5,14 @@ backend is chosen, nothing global is kept, nothing is shown. `save` writes one a
 
     images.py       images side by side: grids, pairs, traversals, interpolations
     latents.py      what the latent space holds: posterior means, KL per dimension
+    comparisons.py  models side by side: intervals, one quantity against another
     curves.py       numbers against numbers: training, rate against distortion, signal to noise
     neighbours.py   which training images a sample resembles
     tiles.py        the layout that every picture of images shares
     style.py        the look, the checks of what comes in, and `save`
 """
 
+from vae.visualise.comparisons import Interval, Trade, intervals, trade_offs
 from vae.visualise.curves import RateDistortion, rate_distortion, signal_to_noise, training_curves
 from vae.visualise.images import image_grid, interpolation, latent_traversals, reconstructions, samples_with_neighbours
 from vae.visualise.latents import kl_per_dimension, latent_means
@@ -18,9 +20,12 @@ from vae.visualise.neighbours import nearest_training_images
 from vae.visualise.style import save
 
 __all__ = [
+    "Interval",
     "RateDistortion",
+    "Trade",
     "image_grid",
     "interpolation",
+    "intervals",
     "kl_per_dimension",
     "latent_means",
     "latent_traversals",
@@ -30,5 +35,6 @@ __all__ = [
     "samples_with_neighbours",
     "save",
     "signal_to_noise",
+    "trade_offs",
     "training_curves",
 ]
