@@ -33,12 +33,12 @@ compiler's last optimisations, most of the time of a test that is run once, are 
 def _machine_code(request):
     """Compile the tests of a file with or without the last optimisations; what a subprocess does is always optimised.
 
-    No program is handed from one file to the next, neither of the other kind nor to fill the memory.
+    Programs of the other kind are forgotten where one kind of files ends and the other begins.
     """
-    jax.config.update("jax_disable_most_optimizations", OPTIMISED.isdisjoint(request.path.parts))
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-    jax.clear_caches()
+    hurried = OPTIMISED.isdisjoint(request.path.parts)
+    if hurried != jax.config.jax_disable_most_optimizations:
+        jax.clear_caches()
+        jax.config.update("jax_disable_most_optimizations", hurried)
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,7 @@
 """An experiment's smoke run as the tests want it: compiled in a hurry or not trained at all, and read back."""
 
-import contextlib
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +15,6 @@ from vae.training.state import TrainState, initial_state
 from vae.training.step import make_train_step
 from vae.training.sweep import Swept
 from vae.types import Batch
-
-
-@contextlib.contextmanager
-def hardly_optimised() -> Iterator[None]:
-    """Compile in a hurry, where programs run for a few steps only."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
 
 
 def untrained(config, model, objective, data, settings=None, shapes=None, optimiser=comparison.ADAM) -> Swept:
@@ -56,7 +44,7 @@ def smoke_run(experiment: Any, workdir: Path, *, train: bool = True, **flags: An
     """The numbers that `main` left behind; with the models `untrained`, where training is not what is tested."""
     name = experiment.__name__.rpartition(".")[2]
     config = dataclasses.replace(experiment.Config(), smoke=True, workdir=workdir, **flags)
-    with hardly_optimised(), pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         if not train:
             patch.setattr(comparison, "train", untrained)
         assert experiment.main(config) == 0
