@@ -36,7 +36,7 @@ def _machine_code(request):
     Programs of the other kind are forgotten where one kind of files ends and the other begins.
     """
     hurried = OPTIMISED.isdisjoint(request.path.parts)
-    if hurried != jax.config.jax_disable_most_optimizations:
+    if hurried != jax.config.read("jax_disable_most_optimizations"):
         jax.clear_caches()
         jax.config.update("jax_disable_most_optimizations", hurried)
 
