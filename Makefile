@@ -18,7 +18,7 @@ train: $(INSTALLED)
 	$(RUN) -m experiments.train
 
 test: lint
-	$(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(RUN) -m pytest -n 2
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .

@@ -29,14 +29,6 @@ OPTIMISED = {
 compiler's last optimisations, most of the time of a test that is run once, are left out."""
 
 
-LONGEST = ("test_resume.py", "test_train.py", "test_contract.py", "test_evaluate.py")
-
-
-def pytest_collection_modifyitems(items):
-    """The files that take longest go first, so that no worker is left alone with one of them at the end."""
-    items.sort(key=lambda item: item.path.name not in LONGEST)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _machine_code(request):
     """Compile the tests of a file with or without the last optimisations; what a subprocess does is always optimised.
