@@ -173,3 +173,32 @@ def test_what_has_no_closed_form_or_no_meaning_is_refused():
         kl_divergence(q, UniformSphere(dim=4))
     with pytest.raises(ValueError, match=r"VonMises of shape \(2,\) and a UniformCircle of shape \(\)"):
         kl_divergence(von_mises([0.0, 1.0], [1.0, 1.0]), UniformCircle())
+
+
+# Accelerators, as far as a machine without one can tell
+
+
+def lowered(function, platform):
+    """The program of values and gradients of a batch, as it is handed to the compiler of a platform that need not be here."""
+    batch = jax.jit(jax.vmap(jax.value_and_grad(function)))
+    return batch.trace(jnp.ones(8)).lower(lowering_platforms=(platform,)).as_text()
+
+
+def on_the_host(concentration):
+    shape = jax.ShapeDtypeStruct((), jnp.float32)
+    return concentration * jax.pure_callback(np.sqrt, shape, jax.lax.stop_gradient(concentration), vmap_method="sequential")
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_programs_for_accelerators_never_call_the_host(platform):
+    direction, uniform = jnp.eye(64)[0], UniformSphere(64)
+    functions = (
+        lambda c: kl_divergence(VonMisesFisher(direction, c), uniform),
+        lambda c: kl_divergence(VonMisesFisher(direction, c), VonMisesFisher(direction, jnp.float32(2.0))),
+        lambda c: kl_divergence(PowerSpherical(direction, c), uniform),
+        lambda c: VonMisesFisher(direction, c).sample(jax.random.key(0))[0],
+        lambda c: PowerSpherical(direction, c).sample(jax.random.key(0))[0],
+    )
+    assert not any("callback" in lowered(function, platform) for function in functions)
+    with pytest.raises(ValueError, match="platform"):  # a call of this host cannot be handed to another platform's compiler
+        lowered(on_the_host, platform)
