@@ -1,7 +1,8 @@
 """How fast is a step, beside its own matrix products and beside everyone else's step?
 
-    python -m experiments.benchmark --quick                      about a minute on two quiet cores
-    python -m experiments.benchmark                              everything, some twenty minutes; benchmarks/DEVICE.json
+    python -m experiments.benchmark --quick                      fewer presets, short rounds
+    python -m experiments.benchmark                              everything; benchmarks/DEVICE.json
+    python -m experiments.benchmark --rounds 6                   the same in a quarter of an hour on two cores
     python -m experiments.benchmark --pin 1 --presets mlp        on one core
 
 Every preset is timed as `vae.fit` runs it, in rounds that take turns with its peers and with its limit: the same matrix
@@ -47,7 +48,7 @@ class Config:
     """The flags of a benchmark."""
 
     quick: bool = False
-    """A minute: fewer presets, rounds and images."""
+    """Fewer presets, rounds and images."""
     presets: tuple[str, ...] = ()
     """Which; all of them by default."""
     peers: tuple[str, ...] = tuple(PEERS)
