@@ -2,6 +2,7 @@
 
 import gc
 import os
+from functools import partial
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
@@ -12,6 +13,7 @@ if (SHARED / "tensorflow_datasets").is_dir():
 import chex  # noqa: E402
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from jax._src import compiler  # noqa: E402  (there is no public way to give an option to every program)
 from jaxtyping import install_import_hook  # noqa: E402
 
 chex.set_n_cpu_devices(2)
@@ -22,23 +24,46 @@ with install_import_hook("vae", "beartype.beartype"):
 gc.set_threshold(100_000, 50, 100)  # tracing makes many small objects, few of them garbage
 
 OPTIMISED = {
-    *("distributions", "divergences", "test_likelihoods.py", "test_numerics.py", "test_special.py"),
-    *("test_loop.py", "test_resume.py", "test_benchmark.py"),
+    *("test_numbers.py", "test_low_rank_normal.py", "test_likelihoods.py", "test_numerics.py", "test_special.py"),
+    *("test_loop.py", "test_resume.py"),
 }
 """Where the machine code is what is tested, bit for bit or at the extremes of float32. Elsewhere the mathematics is, and the
-compiler's last optimisations, most of the time of a test that is run once, are left out."""
+compiler's last optimisations, most of the time of a test that is run once, are left out unless `--optimised` is given."""
+
+FAST_TO_COMPILE = ({"xla_cpu_use_fusion_emitters": False}, {"xla_cpu_opt_preset": "CPU_OPT_PRESET_FAST_COMPILE"}, {})
+"""Options of the compiler, the best first, of which a release knows one or the other: the first takes a third off a test."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--optimised", action="store_true", help="compile every test as users' programs are: twice the time")
+
+
+@pytest.fixture(scope="session")
+def _fast_to_compile():
+    """The best options that this jax knows."""
+    for options in FAST_TO_COMPILE:
+        try:
+            jax.jit(lambda: 0, compiler_options=options)()
+        except jax.errors.JaxRuntimeError:
+            continue
+        return options
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _machine_code(request):
-    """Compile the tests of a file with or without the last optimisations; what a subprocess does is always optimised.
+def _machine_code(request, _fast_to_compile):
+    """Compile the tests of a file in a hurry or as users do; what a subprocess does is always optimised.
 
     Programs of the other kind are forgotten where one kind of files ends and the other begins.
     """
-    hurried = OPTIMISED.isdisjoint(request.path.parts)
+    hurried = request.path.name not in OPTIMISED and not request.config.getoption("--optimised")
     if hurried != jax.config.read("jax_disable_most_optimizations"):
         jax.clear_caches()
         jax.config.update("jax_disable_most_optimizations", hurried)
+        compiler.get_compile_options = partial(_compile_options, _fast_to_compile if hurried else {})
+
+
+def _compile_options(added, *args, env_options_overrides=None, _original=compiler.get_compile_options, **kwargs):
+    return _original(*args, env_options_overrides={**added, **(env_options_overrides or {})}, **kwargs)
 
 
 @pytest.fixture(scope="session")

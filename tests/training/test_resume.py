@@ -66,14 +66,6 @@ def start(workdir, stop=None, after=0):
     return Ended(process.returncode, out, err, len(records(workdir)))
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
-    ended = start(workdir)
-    assert ended.code == 0, ended.err
-    return workdir
-
-
 STOPS = (
     (signal.SIGKILL, 1),  # before the first checkpoint
     (signal.SIGKILL, 8),
@@ -91,49 +83,6 @@ def interrupted(tmp_path_factory):
     return workdir, stopped, start(workdir)
 
 
-def test_every_way_of_stopping_has_its_exit_code_and_came_before_the_end(interrupted):
-    _, stopped, last = interrupted
-    assert [ended.code for ended in stopped] == [-9, -9, 143, -9, 130]
-    assert last.code == 0, last.err
-    assert all(before.records < last.records for before in stopped)
-    for ended in (stopped[2], stopped[4]):
-        assert "run the same command to go on" in ended.out
-        assert ended.err == ""
-
-
-def test_an_interrupted_run_ends_with_the_parameters_of_one_that_was_not(uninterrupted, interrupted):
-    workdir, _, _ = interrupted
-    assert summary(workdir)["params_sha256"] == summary(uninterrupted)["params_sha256"]
-    assert summary(workdir)["step"] == STEPS
-    for name in ("elbo", "nll", "kl", "log_likelihood", "active_units", "evaluated_step"):
-        assert summary(workdir)[name] == summary(uninterrupted)[name]
-
-
-def test_an_interrupted_run_leaves_the_records_of_one_that_was_not(uninterrupted, interrupted):
-    workdir, _, _ = interrupted
-    assert whole_records(workdir) == whole_records(uninterrupted)
-    assert len(records(workdir)) == STEPS // 20 + STEPS // 30
-
-
-def test_the_provenance_tells_of_every_resumption(uninterrupted, interrupted):
-    workdir, _, _ = interrupted
-    resumed = json.loads((workdir / "provenance.json").read_text())["resumed"]
-    steps = [entry["step"] for entry in resumed]
-    assert steps == sorted(steps)
-    assert 3 <= len(steps) <= 5, "a kill before the first checkpoint starts afresh"
-    assert json.loads((uninterrupted / "provenance.json").read_text())["resumed"] == []
-
-
-def test_a_finished_run_started_again_is_not_touched(uninterrupted):
-    def snapshot():
-        return {str(p): p.read_bytes() for p in sorted(uninterrupted.rglob("*")) if p.is_file()}
-
-    before = snapshot()
-    ended = start(uninterrupted)
-    assert ended.code == 0, ended.err
-    assert snapshot() == before
-
-
 COUNTING = """
 import collections, runpy, sys
 import jax.monitoring
@@ -148,17 +97,72 @@ print("misses", events["/jax/compilation_cache/cache_misses"], "hits", events["/
 """
 
 
-def test_a_second_start_with_a_warm_cache_compiles_nothing(uninterrupted, tmp_path):
-    """Another run of the same programs, in a directory of its own."""
-    arguments = command(tmp_path / "run")[3:]
-    done = subprocess.run(
-        [sys.executable, "-c", COUNTING, *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
-    )
+class Uninterrupted(NamedTuple):
+    """A run that was left alone, with how often it found a compiled program and how often it did not."""
+
+    workdir: Path
+    misses: int
+    hits: int
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(interrupted, tmp_path_factory):
+    """The same run, never stopped, after the one that was: what that one compiled is in the cache."""
+    workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
+    arguments = [sys.executable, "-c", COUNTING, *command(workdir)[3:]]
+    done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    words = done.stdout.split()[-4:]
-    assert words[:2] == ["misses", "0"]
-    assert int(words[3]) > 10
-    assert summary(tmp_path / "run")["params_sha256"] == summary(uninterrupted)["params_sha256"]
+    _, misses, _, hits = done.stdout.split()[-4:]
+    return Uninterrupted(workdir, int(misses), int(hits))
+
+
+def test_every_way_of_stopping_has_its_exit_code_and_came_before_the_end(interrupted):
+    _, stopped, last = interrupted
+    assert [ended.code for ended in stopped] == [-9, -9, 143, -9, 130]
+    assert last.code == 0, last.err
+    assert all(before.records < last.records for before in stopped)
+    for ended in (stopped[2], stopped[4]):
+        assert "run the same command to go on" in ended.out
+        assert ended.err == ""
+
+
+def test_an_interrupted_run_ends_with_the_parameters_of_one_that_was_not(uninterrupted, interrupted):
+    workdir, _, _ = interrupted
+    assert summary(workdir)["params_sha256"] == summary(uninterrupted.workdir)["params_sha256"]
+    assert summary(workdir)["step"] == STEPS
+    for name in ("elbo", "nll", "kl", "log_likelihood", "active_units", "evaluated_step"):
+        assert summary(workdir)[name] == summary(uninterrupted.workdir)[name]
+
+
+def test_an_interrupted_run_leaves_the_records_of_one_that_was_not(uninterrupted, interrupted):
+    workdir, _, _ = interrupted
+    assert whole_records(workdir) == whole_records(uninterrupted.workdir)
+    assert len(records(workdir)) == STEPS // 20 + STEPS // 30
+
+
+def test_the_provenance_tells_of_every_resumption(uninterrupted, interrupted):
+    workdir, _, _ = interrupted
+    resumed = json.loads((workdir / "provenance.json").read_text())["resumed"]
+    steps = [entry["step"] for entry in resumed]
+    assert steps == sorted(steps)
+    assert 3 <= len(steps) <= 5, "a kill before the first checkpoint starts afresh"
+    assert json.loads((uninterrupted.workdir / "provenance.json").read_text())["resumed"] == []
+
+
+def test_a_finished_run_started_again_is_not_touched(uninterrupted):
+    def snapshot():
+        return {str(p): p.read_bytes() for p in sorted(uninterrupted.workdir.rglob("*")) if p.is_file()}
+
+    before = snapshot()
+    ended = start(uninterrupted.workdir)
+    assert ended.code == 0, ended.err
+    assert snapshot() == before
+
+
+def test_a_second_start_with_a_warm_cache_compiles_nothing(uninterrupted):
+    """Another run of the same programs, in a directory of its own."""
+    assert uninterrupted.misses == 0
+    assert uninterrupted.hits > 10
 
 
 # In this process, where the moment can be chosen
