@@ -10,7 +10,7 @@ import toys
 
 import vae
 from vae.training.state import usable_params
-from vae.training.step import by_player, make_train_step, moving_average, settings_at
+from vae.training.step import all_squares_finite, by_player, make_train_step, moving_average, settings_at
 from vae.types import Batch
 
 MODEL = toys.linear_gaussian()
@@ -85,6 +85,20 @@ def test_each_player_may_have_an_optimiser():
     alone, _ = moved(optax.sgd(0.1), {})
     chex.assert_trees_all_equal(path[1].params["generative"], path[0].params["generative"])
     chex.assert_trees_all_equal(path[1].params["posterior"], alone[1].params["posterior"])
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e20])
+@pytest.mark.parametrize("leaf", ["scalar", "vector", "matrix", "kernel"])
+def test_one_wrong_number_is_found_wherever_it_is(leaf, wrong):
+    rng = np.random.default_rng(0)
+    shapes = {"scalar": (), "vector": (5,), "matrix": (7, 3), "kernel": (2, 2, 3, 4)}
+    tree = {name: 1e3 * rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    found = jax.jit(all_squares_finite)
+    assert found(tree)
+    for place in np.ndindex(shapes[leaf]):
+        spoilt = np.array(tree[leaf])
+        spoilt[place] = wrong
+        assert not found(tree | {leaf: spoilt})
 
 
 def test_the_noise_is_a_function_of_key_and_step():
