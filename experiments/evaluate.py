@@ -144,14 +144,17 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("  log-likelihood", f"{summary['log_likelihood']:.2f}"),
         ("  KL", f"{summary['kl']:.2f}"),
         bound(summary),
-        ("  standard error over images", f"{summary['nll_se_images']:.2f}"),
-        ("  Monte Carlo error", f"{summary['nll_se_mc']:.3f}"),
-        ("  mean effective sample size", f"{summary['effective_sample_size']:.1f}"),
-        ("  images with one under 10", f"{100 * summary['share_effective_sample_size_under_10']:.0f} %"),
-        ("active units", f"{summary['active_units']} of {summary['latent_dimensions']}"),
     ]
+    if summary["nll_se_images"] is not None:
+        lines += [
+            ("  standard error over images", f"{summary['nll_se_images']:.2f}"),
+            ("  Monte Carlo error", f"{summary['nll_se_mc']:.3f}"),
+            ("  mean effective sample size", f"{summary['effective_sample_size']:.1f}"),
+            ("  images with one under 10", f"{100 * summary['share_effective_sample_size_under_10']:.0f} %"),
+        ]
     if summary["share_pareto_k_over_0_7"] is not None:
-        lines.insert(8, ("  images with a Pareto k over 0.7", f"{100 * summary['share_pareto_k_over_0_7']:.0f} %"))
+        lines.append(("  images with a Pareto k over 0.7", f"{100 * summary['share_pareto_k_over_0_7']:.0f} %"))
+    lines.append(("active units", f"{summary['active_units']} of {summary['latent_dimensions']}"))
     if summary["bits_per_dim"] is not None:
         lines.append(("bits per dimension", f"{summary['bits_per_dim']:.4f}"))
     if summary["images_per_second"] is not None:

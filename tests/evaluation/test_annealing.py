@@ -1,5 +1,7 @@
 """Annealed importance sampling on linear-Gaussian models, whose evidence and posterior are exact."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -232,3 +234,43 @@ def test_a_surface_is_refused_wherever_it_is(wrap):
 def test_nothing_to_run_is_refused():
     with pytest.raises(ValueError, match="got 0 temperatures, 16 chains and 10 leapfrog steps; wanted at least 1 of each"):
         annealed_evidence(MODEL, PARAMS, STATE, jnp.zeros((2, 4)), jax.random.key(0), annealing=Annealing(temperatures=0))
+
+
+# A context
+
+
+def shifted(likelihood, context):
+    return dataclasses.replace(likelihood, mean=likelihood.mean + context)
+
+
+def infer_shifted(params, state, x, context, settings):
+    """Of the toy model on data moved by their context."""
+    draw = MODEL.infer(params, state, x - context, (), settings)
+
+    def moved(key, values=()):
+        trace = draw(key, values)
+        return trace._replace(likelihood=shifted(trace.likelihood, context))
+
+    return moved
+
+
+CONDITIONAL = MODEL._replace(
+    infer=infer_shifted,
+    decode=lambda params, state, values, context=(): shifted(MODEL.decode(params, state, values, ()), context),
+)
+
+
+def test_data_moved_by_their_context_have_the_same_evidence():
+    context = jnp.round(4 * jnp.asarray(np.random.default_rng(3).normal(size=(5, 4)), jnp.float32)) / 4
+    params, key = off(PARAMS), jax.random.key(4)
+    plain, moved = simulate(MODEL, params, (), key, 5), simulate(CONDITIONAL, params, (), key, 5, context)
+    np.testing.assert_array_equal(moved[0][0], plain[0][0])
+    np.testing.assert_allclose(moved[1], plain[1] + context, atol=1e-6)
+    values, x = plain[0], jnp.round(1024 * plain[1]) / 1024  # so that nothing is rounded when the context comes and goes
+    plain, moved = (values, x), (values, x + context)
+    settings = Annealing(20, 8, 3, from_posterior)
+    bounds = compiled_quickly(bidirectional_bounds, MODEL, params, (), *plain, key, annealing=settings)
+    both = compiled_quickly(bidirectional_bounds, CONDITIONAL, params, (), *moved, key, context=context, annealing=settings)
+    wanted, found = bounds(params, (), *plain, key), both(params, (), *moved, key, context=context)
+    for name in ("lower", "upper"):
+        np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-3)

@@ -1,18 +1,21 @@
 """The report of a model: each number against NumPy, and the names that depend on the space of the data."""
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.evaluate import bound
+from experiments.evaluate import bound, rows
 from vae import likelihoods, models
 from vae.distributions import Normal
 from vae.evaluation import elbo_terms, importance_sampled_evidence
-from vae.evaluation.evidence import Evidence
-from vae.evaluation.report import bits_per_dim, compact, evidence_summary, report, standard_error, without_density
+from vae.evaluation.annealing import Annealing, annealed_evidence
+from vae.evaluation.annealing_paths import from_posterior
+from vae.evaluation.evidence import Evidence, is_density
+from vae.evaluation.report import OF_THE_BOUND, bits_per_dim, compact, evidence_summary, report, standard_error
 from vae.types import Data
 
 RNG = np.random.default_rng(0)
@@ -96,9 +99,28 @@ def test_a_likelihood_that_is_no_density_has_no_nll():
     assert (found["nll"], found["cross_entropy"], found["bits_per_dim"]) == (None, None, None)
     assert "OptimalSigmaNormal is no density" in found["nll_note"]
     assert bound(found) == ("no NLL", found["nll_note"])
+    assert set(OF_THE_BOUND) <= set(found), "none of the numbers of a bound is missing"
+    shown = rows(found | {"images_per_second": None})
+    assert ("no NLL", found["nll_note"]) in shown
+    assert not any("error" in name for name, _ in shown)
     bytes_of_it = likelihoods.dequantised(likelihoods.normal_optimal_std((2,))).build(jnp.zeros(2))
-    assert without_density(bytes_of_it)["bits_per_dim"] is None
-    assert without_density(Normal(jnp.zeros(2), jnp.zeros(2))) == {}
+    assert not is_density(bytes_of_it)
+    assert is_density(Normal(jnp.zeros(2), jnp.zeros(2)))
+
+
+@pytest.mark.parametrize(
+    "estimate",
+    [
+        partial(importance_sampled_evidence, samples=2),
+        annealed_evidence,
+        partial(annealed_evidence, annealing=Annealing(start=from_posterior)),
+    ],
+)
+def test_a_likelihood_that_is_no_density_has_no_evidence(estimate):
+    model = models.mlp(Data(shape=(3, 2, 1), space="real"), latent_dim=2, hidden=(4,), likelihood="normal_optimal_std")
+    params, state = jax.jit(model.init)(jax.random.key(0))
+    with pytest.raises(TypeError, match="no evidence to estimate, since OptimalSigmaNormal is no density: report a Normal"):
+        estimate(model, params, state, images("real")[:4], jax.random.key(1))
 
 
 def test_standard_error_of_one_value_is_unknown():

@@ -99,7 +99,7 @@ def annealed_evidence(
     batch_size: examples at a time; None keeps about `ROWS_IN_FLIGHT` chains in flight.
 
     Raises ValueError for fewer than one temperature, chain or leapfrog step; TypeError for latent variables that are discrete,
-    on a surface, or without a density. (Neal 2001, section 2; Wu et al. 2017, section 3.)
+    on a surface, or without a density, and for a likelihood that is none. (Neal 2001, section 2; Wu et al. 2017, section 3.)
     """
     betas = _checked_temperatures(annealing)
 

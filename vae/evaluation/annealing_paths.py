@@ -21,6 +21,7 @@ from vae.distributions import (
     UniformSphere,
     VonMisesFisher,
 )
+from vae.evaluation.evidence import with_density
 from vae.objectives import log_weight
 from vae.types import Key, Latent, Model, Params, PyTree, Settings
 
@@ -60,7 +61,7 @@ def from_prior(model: Model, params: Params, state: PyTree, x: PyTree, context: 
     draw, key = _scorer(model, params, state, x, context)
 
     def densities(values):
-        trace = draw(key, values)
+        trace = with_density(draw(key, values))
         return sum(latent.prior.log_prob(latent.value) for latent in trace.latents), trace.likelihood.log_prob(x)
 
     return Path(sample=lambda key: model.prior(params, state, key, context), densities=densities)
@@ -75,7 +76,7 @@ def from_posterior(model: Model, params: Params, state: PyTree, x: PyTree, conte
 
     def densities(values):
         trace = draw(key, values)
-        return sum(latent.log_q for latent in trace.latents), log_weight(trace, x)
+        return sum(latent.log_q for latent in trace.latents), log_weight(with_density(trace), x)
 
     return Path(sample=sample, densities=densities)
 

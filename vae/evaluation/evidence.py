@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vae.distributions.base import Distribution
 from vae.evaluation.batches import map_examples
 from vae.evaluation.pareto import keep_largest, tail_length, tail_shape
 from vae.objectives import Rate, analytic, log_weight, terms_of
 from vae.objectives.estimators import ROWS_IN_FLIGHT
-from vae.types import Key, Model, Params, PyTree, Settings, Terms
+from vae.types import Key, Model, Params, PyTree, Settings, Terms, Trace
 
 
 @partial(jax.jit, static_argnames=("model", "rates", "batch_size"))
@@ -85,6 +86,8 @@ def importance_sampled_evidence(
 
     The encoder runs once per example; the samples stream through in chunks of about `ROWS_IN_FLIGHT` decoder rows with a
     running log-sum-exp, so memory does not grow with `samples`, but for the tail of 3 sqrt(K) weights that gives Pareto k.
+
+    Raises ValueError for fewer than one sample; TypeError for a likelihood that is no density.
     """
     if samples < 1:
         raise ValueError(f"samples is {samples}; wanted at least 1 importance sample.")
@@ -98,7 +101,7 @@ def importance_sampled_evidence(
             weights, largest = carry
             index = start + jnp.arange(width)
             keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
-            log_weights = jax.vmap(lambda k: log_weight(draw(k), x))(keys)
+            log_weights = jax.vmap(lambda k: log_weight(with_density(draw(k)), x))(keys)
             log_weights = jnp.where(index < samples, log_weights, -jnp.inf)
             return (_accumulate(weights, log_weights), keep_largest(largest, log_weights)), None
 
@@ -108,6 +111,23 @@ def importance_sampled_evidence(
 
     weights, shape = map_examples(one, key, (x, context), batch_size)
     return _summarise(weights, samples)._replace(pareto_k=shape)
+
+
+def is_density(likelihood: Distribution) -> bool:
+    """Whether exp log_prob integrates to one over the data."""
+    return getattr(likelihood, "is_density", True)
+
+
+def no_density(likelihood: Distribution) -> str:
+    """What to say of a likelihood that is none."""
+    return f"{type(likelihood).__name__} is no density: report a Normal with the sigma measured on training data"
+
+
+def with_density(trace: Trace) -> Trace:
+    """The trace, whose likelihood has to be a density: of anything else there is no evidence."""
+    if not is_density(trace.likelihood):
+        raise TypeError(f"there is no evidence to estimate, since {no_density(trace.likelihood)}.")
+    return trace
 
 
 def _no_weights() -> _Weights:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vae.distributions import Distribution
-from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, rates_of
+from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, is_density, no_density, rates_of
 from vae.evaluation.latents import ACTIVE_THRESHOLD, active_units, encode
 from vae.evaluation.pareto import UNRELIABLE
 from vae.objectives import analytic, total_rate
@@ -17,6 +17,13 @@ from vae.types import Data, Key, Model, Params, PyTree
 
 LOW_SAMPLE_SIZE = 10
 DISCRETE = ("binary", "uint8", "count", "tokens")
+
+
+OF_THE_BOUND = (
+    *("nll", "cross_entropy", "nll_se_images", "nll_se_mc", "effective_sample_size"),
+    *("share_effective_sample_size_under_10", "share_pareto_k_over_0_7", "bits_per_dim"),
+)
+"""The numbers of a report that come from the importance-sampled bound."""
 
 
 def report(
@@ -38,13 +45,18 @@ def report(
     All in nats per example. The standard error over images says how much the test set decides; the Monte Carlo error how much
     the importance samples do. Where the data are not in the likelihood's space (gray pixels under a Bernoulli) nothing here is
     a likelihood: `nll` and `bits_per_dim` are None, and the same bound is called `cross_entropy`. Where its `is_density`
-    is False (it sets its own scale by the value it scores) the bound is of neither: both are None and `nll_note` says why.
+    is False (it sets its own scale by the value it scores) there is no bound: its numbers are None and `nll_note` says why.
     """
     elbo_key, evidence_key, encode_key = jax.random.split(key, 3)
     terms = elbo_terms(model, params, state, x, elbo_key, context=context, rates=rates_of(rates))
-    evidence = importance_sampled_evidence(model, params, state, x, evidence_key, samples=samples, context=context)
     means = encode(model, params, state, x, encode_key, context=context)
     likelihood = likelihood_of(model, params, state, means, context)
+    if is_density(likelihood):
+        evidence = importance_sampled_evidence(model, params, state, x, evidence_key, samples=samples, context=context)
+        bound = evidence_summary(evidence, samples, in_space=likelihood.data_space == data.space)
+        bound |= bits_per_dim(evidence, data, likelihood.data_space)
+    else:
+        bound = dict.fromkeys(OF_THE_BOUND) | {"nll_samples": samples, "nll_note": no_density(likelihood)}
     rate = np.asarray(total_rate(terms))
     log_likelihood = np.asarray(terms.log_likelihood)
     return {
@@ -57,9 +69,7 @@ def report(
         "active_units": int(sum(int(active_units(group).sum()) for group in means)),
         "latent_dimensions": int(sum(group[0].size for group in means)),
         "active_threshold": ACTIVE_THRESHOLD,
-        **evidence_summary(evidence, samples, in_space=likelihood.data_space == data.space),
-        **bits_per_dim(evidence, data, likelihood.data_space),
-        **without_density(likelihood),
+        **bound,
     }
 
 
@@ -90,14 +100,6 @@ def bits_per_dim(evidence: Evidence, data: Data, space: str) -> dict[str, float 
     meaningful = space == data.space and space in DISCRETE and data.shape
     nll = -float(np.mean(np.asarray(evidence.log_evidence, np.float64)))
     return {"bits_per_dim": nll / (math.prod(data.shape) * math.log(2.0)) if meaningful else None}
-
-
-def without_density(likelihood: Distribution) -> dict[str, Any]:
-    """What replaces the numbers that only a density has, where the likelihood is none; {} for a density."""
-    if getattr(likelihood, "is_density", True):
-        return {}
-    note = f"{type(likelihood).__name__} is no density: report a Normal with the sigma measured on training data"
-    return {"nll": None, "cross_entropy": None, "bits_per_dim": None, "nll_note": note}
 
 
 def likelihood_of(model: Model, params: Params, state: PyTree, means: tuple, context: PyTree) -> Distribution:
