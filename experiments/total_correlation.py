@@ -1,6 +1,6 @@
 """At equal weight, does charging the total correlation alone (beta-TC) buy more disentanglement for less reconstruction?
 
-    python -m experiments.total_correlation                12 minutes of processor time; numbers in RESULTS.md
+    python -m experiments.total_correlation                nine minutes on two cores; numbers in RESULTS.md
     python -m experiments.total_correlation --smoke        seconds, on sprites of 8 x 8, numbers without meaning
     python -m experiments.total_correlation --preset gpu   the full setting, 64 x 64
 

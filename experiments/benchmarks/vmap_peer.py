@@ -15,7 +15,8 @@ from experiments.benchmarks.trainer import LEARNING_RATE, Problem, Trainer, batc
 from vae.objectives.core import log_ratio
 from vae.types import Data, Key, Model, Settings
 
-IMAGES_AT_ONCE = 20
+ROWS_AT_ONCE = 100_000
+"""Of the decoder's output, 0.3 GB: all samples of as many images as that holds, at most a batch."""
 
 
 def log_mean_weight(draw: Callable, image: Array, key: Key, samples: int) -> Float[Array, ""]:
@@ -47,11 +48,12 @@ def build_evaluation(problem: Problem) -> Trainer:
     """Memory grows with the number of samples, so that only a few images fit in a call."""
     _, (model, params, state, x, key) = evaluator(problem)
     some = jax.jit(partial(mean_bound, model, samples=problem.preset.samples))
+    at_once = max(1, min(problem.preset.batch_size, ROWS_AT_ONCE // problem.preset.samples))
 
     def run(steps: int) -> None:
         for _ in range(steps):
-            for start in range(0, len(x), IMAGES_AT_ONCE):
-                jax.block_until_ready(some(params, state, key, x[start : start + IMAGES_AT_ONCE]))
+            for start in range(0, len(x), at_once):
+                jax.block_until_ready(some(params, state, key, x[start : start + at_once]))
 
     return Trainer(run)
 

@@ -458,7 +458,7 @@ def test_results_are_named_by_their_device():
 
 
 def test_an_evaluation_multiplies_the_decoder_for_every_sample():
-    assert PRESETS["evaluation"].flops == 2 * 200 * 5_000 * (20 * 400 + 400 * 784)
+    assert PRESETS["evaluation"].flops == 2 * 200 * 5_000 * (50 * 200 + 200 * 200 + 200 * 784)
 
 
 def test_a_larger_canvas_is_padded_with_black():
