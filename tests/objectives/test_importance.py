@@ -121,7 +121,7 @@ def test_samples_drawn_in_chunks_show_in_no_number(monkeypatch):
 
 def test_samples_at_once_divide_all_where_a_divisor_is_near(monkeypatch):
     monkeypatch.setattr(estimators, "ROWS_IN_FLIGHT", 20)
-    assert [estimators.samples_at_once(samples) for samples in (8, 20, 50, 47)] == [8, 20, 10, 20]
+    assert [estimators.samples_at_once(samples) for samples in (8, 20, 50, 47)] == [8, 20, 25, 20]
 
 
 def test_identities_between_the_bounds():
