@@ -12,7 +12,7 @@ from vae.distributions.base import Distribution
 from vae.evaluation.batches import map_examples
 from vae.evaluation.pareto import keep_largest, tail_length, tail_shape
 from vae.objectives import Rate, analytic, log_weight, terms_of
-from vae.objectives.estimators import ROWS_IN_FLIGHT
+from vae.objectives.estimators import ROWS_IN_FLIGHT, divisor_near
 from vae.types import Key, Model, Params, PyTree, Settings, Terms, Trace
 
 
@@ -92,21 +92,27 @@ def importance_sampled_evidence(
     if samples < 1:
         raise ValueError(f"samples is {samples}; wanted at least 1 importance sample.")
     width = max(1, min(samples, ROWS_IN_FLIGHT // batch_size))
+    chunks = -(-samples // width)
+    in_block = divisor_near(max(1, tail_length(samples) // width), chunks)  # the tail is sorted once a block, which costs
+    blocks = -(-chunks // in_block)
 
     def one(key, example):
         x, context = example
         draw = model.infer(params, state, x, context, Settings())
 
-        def chunk(carry, start):
-            weights, largest = carry
+        def chunk(start):
             index = start + jnp.arange(width)
             keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(index)
             log_weights = jax.vmap(lambda k: log_weight(with_density(draw(k)), x))(keys)
-            log_weights = jnp.where(index < samples, log_weights, -jnp.inf)
+            return jnp.where(index < samples, log_weights, -jnp.inf)
+
+        def block(carry, starts):
+            weights, largest = carry
+            log_weights = jax.lax.map(chunk, starts).reshape(-1)
             return (_accumulate(weights, log_weights), keep_largest(largest, log_weights)), None
 
         none_yet = _no_weights(), jnp.full(tail_length(samples) + 1, -jnp.inf)
-        (weights, largest), _ = jax.lax.scan(chunk, none_yet, jnp.arange(0, samples, width))
+        (weights, largest), _ = jax.lax.scan(block, none_yet, width * jnp.arange(blocks * in_block).reshape(blocks, in_block))
         return weights, tail_shape(largest)
 
     weights, shape = map_examples(one, key, (x, context), batch_size)

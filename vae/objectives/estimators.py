@@ -84,9 +84,18 @@ def samples_at_once(samples: int) -> int:
     """
     if jax.default_backend() != "cpu":
         return samples
-    wanted = min(samples, max(1, ROWS_IN_FLIGHT // (axis_size("batch") * axis_size("groups"))))
-    near = range(min(samples, wanted + wanted // 2), (wanted - 1) // 2, -1)
-    return next((width for width in near if samples % width == 0), wanted)
+    wanted = max(1, ROWS_IN_FLIGHT // (axis_size("batch") * axis_size("groups")))
+    return divisor_near(wanted, samples)
+
+
+def divisor_near(wanted: int, total: int) -> int:
+    """The largest divisor of a total between half the wanted number and once and a half; the wanted number if there is none.
+
+    At most the total.
+    """
+    wanted = min(wanted, total)
+    near = range(min(total, wanted + wanted // 2), (wanted - 1) // 2, -1)
+    return next((number for number in near if total % number == 0), wanted)
 
 
 def axis_size(name: str) -> int:
