@@ -65,8 +65,12 @@ def gather(arrays: PyTree, rows) -> PyTree:
     return jax.tree.map(lambda a: a[rows], arrays)
 
 
+def batch_like(arrays: PyTree, rows: int) -> PyTree:
+    """Shapes and types of so many rows of every array on the device, where 64 bits may be 32."""
+    return jax.tree.map(lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)), arrays)
+
+
 def _prepared_shape(arrays: PyTree, prepare: Callable) -> tuple[int, ...]:
     """The shape of one prepared example, () for one that is not a single array."""
-    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct((1, *a.shape[1:]), a.dtype), arrays)
-    x, _ = jax.eval_shape(prepare, jax.random.key(0), one)
+    x, _ = jax.eval_shape(prepare, jax.random.key(0), batch_like(arrays, 1))
     return tuple(x.shape[1:]) if hasattr(x, "shape") else ()

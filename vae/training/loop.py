@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae.data.feed import Feed, gather
+from vae.data.feed import Feed, batch_like, gather
 from vae.data.order import batch_indices
 from vae.training.state import TrainState
 from vae.training.step import Metrics, TrainStep
@@ -150,7 +150,7 @@ def chunk_length(wanted: int | None, periods: Sequence[int], contains_convolutio
 
 def stored_example(feed: Feed, batch_size: int) -> PyTree:
     """Shapes and types of a stored batch."""
-    return jax.tree.map(lambda a: jax.ShapeDtypeStruct((batch_size, *a.shape[1:]), a.dtype), feed.arrays)
+    return batch_like(feed.arrays, batch_size)
 
 
 def has_convolution(function: Callable, *args) -> bool:
