@@ -87,7 +87,7 @@ def test_each_player_may_have_an_optimiser():
     chex.assert_trees_all_equal(path[1].params["posterior"], alone[1].params["posterior"])
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e20])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e20, -1.85e19])
 @pytest.mark.parametrize("leaf", ["scalar", "vector", "matrix", "kernel"])
 def test_one_wrong_number_is_found_wherever_it_is(leaf, wrong):
     rng = np.random.default_rng(0)
@@ -99,6 +99,13 @@ def test_one_wrong_number_is_found_wherever_it_is(leaf, wrong):
         spoilt = np.array(tree[leaf])
         spoilt[place] = wrong
         assert not found(tree | {leaf: spoilt})
+
+
+@pytest.mark.parametrize("dtype", [jnp.float16, jnp.bfloat16, jnp.float32])
+def test_numbers_of_any_precision_may_be_finite_or_not(dtype):
+    tree = {"numbers": jnp.full((3, 2), 1e4, dtype), "none": jnp.zeros((3, 0), dtype), "nothing": jnp.zeros(0, dtype)}
+    assert all_squares_finite(tree)
+    assert not all_squares_finite(tree | {"numbers": tree["numbers"].at[1, 1].set(jnp.inf)})
 
 
 def test_the_noise_is_a_function_of_key_and_step():

@@ -71,15 +71,17 @@ def make_train_step(
 
 
 def all_squares_finite(tree: PyTree) -> Array:
-    """Whether the square of every number of a tree is finite, as Adam's second moment wants it: none is NaN or over 3e19.
+    """Whether the square of every number of a tree is finite, as Adam's second moment wants it: none is NaN or over 1.7e19.
 
-    By a product of a row of 1e19 with every matrix, where NaN and what overflows survive. On a CPU that costs a fifth of the
+    By a product of a row of 2e19 with every matrix, where NaN and what overflows survive. On a CPU that costs a fifth of the
     norm of the gradient (measured on a 784-400-20 step with Adam on one core: 1 % of the step, the norm 6 %).
     """
 
     def column_sums(leaf: Array) -> Array:
-        matrix = leaf.reshape(-1, leaf.shape[-1]) if leaf.ndim > 1 else leaf.reshape(-1, 1)
-        return jnp.full((1, len(matrix)), 1e19, matrix.dtype) @ matrix
+        columns = leaf.shape[-1] if leaf.ndim > 1 else 1
+        matrix = leaf.reshape(leaf.size // max(columns, 1), columns)
+        matrix = matrix.astype(jnp.promote_types(matrix.dtype, jnp.float32))  # 2e19 is more than half precision holds
+        return jnp.full((1, len(matrix)), 2e19, matrix.dtype) @ matrix
 
     sums = [jnp.sum(column_sums(leaf)) for leaf in jax.tree.leaves(tree)]
     return jnp.isfinite(sum(sums, jnp.zeros(())))
@@ -89,7 +91,7 @@ def only_if(condition: Array, changed: Callable[[], PyTree], old: PyTree) -> PyT
     """changed() where the condition holds, else `old`.
 
     On a CPU by a branch: the old values need not outlive the new ones then, and XLA updates parameters and moments in place
-    (measured on a 784-400-20 step with Adam: selecting costs 14 % of it, a branch 2 %). Elsewhere by selection, since a branch
+    (a 784-400-20 step with Adam takes 1.10 to 1.18 times as long with a selection). Elsewhere by selection, since a branch
     on an accelerator waits for the host. Under `vmap` a branch becomes a selection too.
     """
 
