@@ -31,7 +31,7 @@ from vae.training.load import Loaded, load
 from vae.training.state import TrainState, initial_state
 from vae.training.step import make_train_step
 from vae.training.sweep import sweep
-from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Settings, Terms, Trace
+from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Settings, Terms, Trace, Trained
 
 __all__ = [
     "Batch",
@@ -51,6 +51,7 @@ __all__ = [
     "Terms",
     "Trace",
     "TrainState",
+    "Trained",
     "data",
     "describe",
     "discrepancies",
