@@ -24,7 +24,7 @@ from experiments import command_line, comparison
 from experiments.comparison import ADAM
 from experiments.strong_decoder import strengthened
 from vae import objectives, schedules
-from vae.training.step import by_player
+from vae.training.optimisers import by_player
 from vae.types import Objective
 
 

@@ -26,8 +26,9 @@ from vae.objectives import (
     sticking_the_landing,
     terms_of,
 )
+from vae.training.optimisers import by_player
 from vae.training.state import initial_state
-from vae.training.step import by_player, gradients_by_player, make_train_step
+from vae.training.step import gradients_by_player, make_train_step
 from vae.types import Batch, Carried, Data, Model, Objective, Settings, Trace
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(8, 4)), jnp.float32)

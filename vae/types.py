@@ -4,12 +4,15 @@ A model returns distributions; only an objective returns a number to minimise. E
 example; the batch is the `jax.vmap` in `vae.objectives.over_batch`.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vae.distributions.base import Distribution
@@ -34,6 +37,20 @@ class Batch(NamedTuple):
     values: tuple = ()
 
 
+_ASKED: ContextVar[set[str] | None] = ContextVar("names of settings asked for", default=None)
+
+
+@contextlib.contextmanager
+def settings_asked_for() -> Iterator[set[str]]:
+    """The names that any `Settings` is asked for inside the block, those with a default included; for an error's sentence."""
+    asked: set[str] = set()
+    token = _ASKED.set(asked)
+    try:
+        yield asked
+    finally:
+        _ASKED.reset(token)
+
+
 @jax.tree_util.register_pytree_with_keys_class
 class Settings(Mapping):
     """The numbers of one step, by name (`beta`, `temperature`, ...), traced; and `training`, which is structure.
@@ -46,9 +63,11 @@ class Settings(Mapping):
         self.training = training
 
     def __getitem__(self, name: str) -> Any:
+        if (asked := _ASKED.get()) is not None:
+            asked.add(name)
         if name not in self.values_by_name:
             known = ", ".join(sorted(self.values_by_name)) or "none"
-            raise KeyError(f"the setting {name!r} was asked for, but the run has {known}; pass it in settings= to vae.fit.")
+            raise KeyError(f"the setting {name!r} was asked for, but the run has {known}; add it to the experiment's settings.")
         return self.values_by_name[name]
 
     def __iter__(self):
@@ -247,7 +266,7 @@ class Trained:
     def __repr__(self) -> str:
         count = sum(math.prod(jnp.shape(leaf)) for leaf in jax.tree.leaves(self.params))
         of = "" if self.spec is None else f" of {self.spec.space} data {self.spec.shape}"
-        numbers = ", ".join(f"{name} {float(value):g}" for name, value in self.settings.items())
+        numbers = ", ".join(f"{name} {np.asarray(value).tolist()}" for name, value in self.settings.items())
         return f"Trained(a model{of} with {count:,} parameters{'; ' + numbers if numbers else ''})"
 
     def tree_flatten_with_keys(self):

@@ -34,8 +34,9 @@ from vae.objectives import (
 )
 from vae.testing import linear_gaussian, linear_gaussian_data
 from vae.testing.objective import with_noise_of_example
+from vae.training.optimisers import by_player
 from vae.training.state import initial_state
-from vae.training.step import by_player, gradients_by_player, make_train_step
+from vae.training.step import gradients_by_player, make_train_step
 from vae.types import Batch, Carried, Settings
 
 N, SIZE = 6, 50

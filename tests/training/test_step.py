@@ -9,8 +9,9 @@ import pytest
 import toys
 
 import vae
+from vae.training.optimisers import by_player
 from vae.training.state import usable_params
-from vae.training.step import all_squares_finite, by_player, make_train_step, moving_average, settings_at
+from vae.training.step import all_squares_finite, make_train_step, moving_average, settings_at
 from vae.types import Batch
 
 MODEL = toys.linear_gaussian()

@@ -1,13 +1,14 @@
 """How stored examples reach the step: resident on the device, or gathered on the host a chunk ahead."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 
-from vae.types import Data, Key, PyTree
+from vae.types import Batch, Data, Key, PyTree
 
 RESIDENT_BYTES = 4 * 2**30
 
@@ -15,16 +16,21 @@ RESIDENT_BYTES = 4 * 2**30
 class Feed(NamedTuple):
     """Stored examples and how the model is to see them.
 
-    arrays:   pytree of arrays with a leading axis of examples, as stored (uint8 pixels, indices, labels).
-    prepare:  (key, stored batch) -> x, context; runs on the device inside the step (binarisation, rendering).
-    spec:     what a model has to know of one prepared example.
-    resident: whether the arrays live on the device; otherwise each chunk's rows are gathered on the host.
+    arrays:      pytree of arrays with a leading axis of examples, as stored (uint8 pixels, indices, labels).
+    prepare:     (key, stored batch) -> x, context; or -> x, context, values where some latent groups are observed. Runs on the
+                 device inside the step (binarisation, rendering).
+    spec:        what a model has to know of one prepared example.
+    resident:    whether the arrays live on the device; otherwise each chunk's rows are gathered on the host.
+    labels:      one per example, for the eye (a colour in a figure); no model sees them. None where there are none.
+    label_names: of the classes.
     """
 
     arrays: PyTree
-    prepare: Callable[[Key, PyTree], tuple[PyTree, PyTree]]
+    prepare: Callable[[Key, PyTree], tuple]
     spec: Data
     resident: bool
+    labels: np.ndarray | None = None
+    label_names: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -37,10 +43,44 @@ def as_is(key: Key, stored: PyTree) -> tuple[PyTree, PyTree]:
     return stored, ()
 
 
-def feed(arrays: PyTree, prepare: Callable = as_is, *, spec: Data | None = None, resident: bool | None = None) -> Feed:
+class Splits(NamedTuple):
+    """The data of an experiment.
+
+    train:      a Feed, or one per name for an objective of several (labelled and unlabelled examples).
+    validation: what the best checkpoint is chosen on, None for no validation.
+    test:       what a report is made of; it takes no part in training.
+    """
+
+    train: Feed | Mapping[str, Feed]
+    validation: Feed | None = None
+    test: Feed | None = None
+
+
+def each_feed(function: Callable, first: Any, *others: Any) -> Any:
+    """function(first, *others), or by name where there are several feeds and each argument is a mapping of their names."""
+    if not isinstance(first, Mapping):
+        return function(first, *others)
+    return {name: function(first[name], *(other[name] for other in others)) for name in sorted(first)}
+
+
+def feed(
+    arrays: PyTree,
+    prepare: Callable = as_is,
+    *,
+    spec: Data | None = None,
+    resident: bool | None = None,
+    labels: ArrayLike | None = None,
+    label_names: Sequence[str] = (),
+) -> Feed:
     """A feed over arrays with a common leading axis; on the device where they fit in `RESIDENT_BYTES`.
 
-    spec: what the model is built for; by default the shape that `prepare` gives, as real numbers.
+    spec:   what the model is built for; by default the shape that `prepare` gives, as real numbers. What examples are
+            conditioned on is found from `prepare` in any case.
+    labels: one per example, for figures only.
+
+    >>> images = np.zeros((100, 28, 28, 1), np.float32)
+    >>> vae.data.feed(images).spec.shape
+    (28, 28, 1)
 
     Raises ValueError where the leaves are none, empty, of different lengths, or hold NaN or infinity.
     """
@@ -56,8 +96,19 @@ def feed(arrays: PyTree, prepare: Callable = as_is, *, spec: Data | None = None,
             raise ValueError("the data hold NaN or infinite values; remove those examples, or mask them in the likelihood.")
     if resident is None:
         resident = sum(leaf.nbytes for leaf in leaves) <= RESIDENT_BYTES
-    spec = Data(shape=_prepared_shape(arrays, prepare), space="real") if spec is None else spec
-    return Feed(jax.tree.map(jnp.asarray, arrays) if resident else arrays, prepare, spec, resident)
+    shape, context = _prepared(arrays, prepare)
+    spec = (Data(shape=shape, space="real") if spec is None else spec)._replace(context=context)
+    if labels is not None and len(np.asarray(labels)) != next(iter(sizes)):
+        raise ValueError(f"there are {len(np.asarray(labels))} labels for {next(iter(sizes))} examples; wanted one for each.")
+    arrays = jax.tree.map(jnp.asarray, arrays) if resident else arrays
+    return Feed(arrays, prepare, spec, resident, None if labels is None else np.asarray(labels), tuple(label_names))
+
+
+def prepared(feed: Feed, key: Key, stored: PyTree) -> Batch:
+    """A stored batch as the model sees it, every example with weight one."""
+    x, context, *values = feed.prepare(key, stored)
+    weight = jnp.ones(jax.tree.leaves(stored)[0].shape[0])
+    return Batch(x=x, context=context, weight=weight, values=values[0] if values else ())
 
 
 def gather(arrays: PyTree, rows) -> PyTree:
@@ -70,7 +121,8 @@ def batch_like(arrays: PyTree, rows: int) -> PyTree:
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)), arrays)
 
 
-def _prepared_shape(arrays: PyTree, prepare: Callable) -> tuple[int, ...]:
-    """The shape of one prepared example, () for one that is not a single array."""
-    x, _ = jax.eval_shape(prepare, jax.random.key(0), batch_like(arrays, 1))
-    return tuple(x.shape[1:]) if hasattr(x, "shape") else ()
+def _prepared(arrays: PyTree, prepare: Callable) -> tuple[tuple[int, ...], PyTree]:
+    """The shape of one prepared example, () for one that is not a single array; and what its context looks like."""
+    x, context, *_ = jax.eval_shape(prepare, jax.random.key(0), batch_like(arrays, 1))
+    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), context)
+    return tuple(x.shape[1:]) if hasattr(x, "shape") else (), one

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,12 +11,16 @@ from jaxtyping import Array, Float32
 
 from vae.data import pixels
 from vae.data.dataset import Dataset, Split
-from vae.data.feed import Feed, feed
+from vae.data.feed import Feed, Splits, feed
 from vae.data.keyed import binarise
+from vae.data.loading import load
 from vae.types import Data, Key, PyTree
 
 MEAN_IMAGES = 10_000
 """Training images from which the mean image is taken, at most."""
+
+VALIDATION_LIMIT = 5_000
+TEST_LIMIT = 10_000
 
 
 class View(NamedTuple):
@@ -84,6 +88,58 @@ def training_feed(dataset: Dataset, binarisation: str, *, resident: bool | None 
 def _prepare(render: Callable | None, show: Callable, key: Key, stored: PyTree) -> tuple[PyTree, PyTree]:
     images = stored if render is None else jax.vmap(render)(stored)
     return show(key, images), ()
+
+
+def image_splits(dataset: Dataset | str, binarisation: str = "dynamic", *, conditional: bool = False) -> Splits:
+    """A data set of images as an experiment takes it: training as `training_feed` shows it, the others always the same.
+
+    dataset:     a Dataset, or its name for `vae.data.load`.
+    conditional: whether labels are the context: one-hot where they are classes, as numbers where they are factors.
+
+    The first `VALIDATION_LIMIT` and `TEST_LIMIT` examples are used; labels colour the figures in any case. Raises ValueError
+    for a conditional set without labels.
+
+    >>> vae.data.image_splits("digits", conditional=True).train.spec.context.shape
+    (10,)
+    """
+    dataset = load(dataset) if isinstance(dataset, str) else dataset
+    if conditional and dataset.train.label is None:
+        raise ValueError(f"{dataset.name} has no labels to condition on; wanted a data set with labels, or conditional=False.")
+    train = training_feed(dataset, binarisation)
+    context = contexts_of(dataset) if conditional else None
+    if context is not None:
+        train = feed((train.arrays, dataset.train.label), partial(_with_context, train.prepare, context), spec=train.spec)
+    limits = {"validation": VALIDATION_LIMIT, "test": TEST_LIMIT}
+    parts = {split: evaluation_feed(dataset, split, binarisation, limit, context) for split, limit in limits.items()}
+    return Splits(train=train._replace(labels=dataset.train.label, label_names=dataset.label_names), **parts)
+
+
+def evaluation_feed(
+    dataset: Dataset, split: str, binarisation: str, limit: int, context: Callable[[Any], Array] | None = None
+) -> Feed:
+    """The first `limit` examples of a split as `evaluation_images` shows them, as a feed."""
+    images, labels = evaluation_images(dataset, split, binarisation, limit)
+    spec = Data(shape=dataset.shape, space=view_of(dataset, binarisation).space)
+    options = {"spec": spec, "labels": labels, "label_names": dataset.label_names}
+    return feed(images, **options) if context is None else feed((images, labels), partial(_labelled, context), **options)
+
+
+def contexts_of(dataset: Dataset) -> Callable[[Any], Array]:
+    """From labels to what is conditioned on: one-hot where they are classes, as numbers where they are factors."""
+    if np.ndim(dataset.train.label) > 1:
+        return partial(jnp.asarray, dtype=jnp.float32)
+    parts = (dataset.train.label, dataset.validation.label, dataset.test.label)
+    return partial(jax.nn.one_hot, num_classes=1 + max(int(np.max(label)) for label in parts))
+
+
+def _with_context(prepare: Callable, context: Callable, key: Key, stored: tuple) -> tuple[PyTree, PyTree]:
+    images, labels = stored
+    return prepare(key, images)[0], context(labels)
+
+
+def _labelled(context: Callable, key: Key, stored: tuple) -> tuple[PyTree, PyTree]:
+    images, labels = stored
+    return images, context(labels)
 
 
 def mean_image(dataset: Dataset) -> Float32[Array, "height width channels"]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from vae.training import workdir as files
 from vae.training.checkpoint import Checkpoints
@@ -113,21 +112,3 @@ def record_start(path: Path, step: int, extra: Mapping[str, Any]) -> None:
     found = read_json(path)
     again = {"step": step, "command": sys.argv, **git_state(), "started_utc": datetime.now(UTC).isoformat(timespec="seconds")}
     write_json(path, found | {"resumed": [*found.get("resumed", []), again]})
-
-
-def with_params(state: TrainState, params: PyTree) -> TrainState:
-    """The state with other parameters; ValueError names the first that does not fit."""
-    wanted, given = (jax.tree_util.tree_flatten_with_path(tree)[0] for tree in (state.params, params))
-    for (path, old), (other, new) in zip(wanted, given, strict=False):
-        if path != other or old.shape != new.shape:
-            raise ValueError(
-                f"the parameters to start from do not fit: {jax.tree_util.keystr(path)} is {old.shape} in this model, "
-                f"{jax.tree_util.keystr(other)} {new.shape} there; use the same networks and latent size."
-            )
-    if len(wanted) != len(given):
-        raise ValueError(
-            f"the parameters to start from have {len(given)} arrays, this model {len(wanted)}; use the same networks."
-        )
-    params = jax.tree.map(jnp.copy, params)
-    average = jax.tree.map(jnp.copy, params) if jax.tree.leaves(state.average) else state.average
-    return state._replace(params=params, average=average)

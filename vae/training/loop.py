@@ -5,22 +5,24 @@ steps are cut into chunks, nor on where a run was stopped.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from vae.data.feed import Feed, batch_like, gather
+from vae.data.feed import Feed, batch_like, each_feed, gather, prepared
 from vae.data.order import batch_indices
 from vae.training.state import TrainState
-from vae.training.step import Metrics, TrainStep
-from vae.types import Batch, Key, PyTree
+from vae.training.step import PREPARE, Batches, Metrics, TrainStep
+from vae.types import Key, PyTree
 
 DEFAULT_CHUNK = 100
+
+Feeds = Feed | Mapping[str, Feed]
+BatchSize = int | Mapping[str, int]
 
 
 class Program(NamedTuple):
@@ -28,10 +30,12 @@ class Program(NamedTuple):
 
     run(state, step, length) -> state, metrics    `length` steps from `step` on; one compiled program per length, state donated
     compile(state, step, length)                  compile for a length now, so that the time is not counted to the first chunk
+    step(state, stored) -> state, metrics         one step of one run, jitted: traced once, whoever looks at it first
     """
 
     run: Callable[[TrainState, int, int], tuple[TrainState, Metrics]]
     compile: Callable[[TrainState, int, int], None]
+    step: Any
 
 
 class _Source(NamedTuple):
@@ -47,16 +51,35 @@ class _Source(NamedTuple):
     stored: Callable
 
 
-def on_stored(train_step: TrainStep, feed: Feed, state: TrainState, stored: PyTree) -> tuple[TrainState, Metrics]:
+def on_stored(train_step: TrainStep, feed: Feeds, state: TrainState, stored: PyTree) -> tuple[TrainState, Metrics]:
     """One step on a stored batch: prepare it with the step's own key, then train."""
-    prepare_key = jax.random.fold_in(jax.random.fold_in(state.key, 2), state.step)
-    x, context = feed.prepare(prepare_key, stored)
-    return train_step(state, Batch(x=x, context=context, weight=jnp.ones(jax.tree.leaves(stored)[0].shape[0])))
+    return train_step(state, prepared_at(feed, state.key, state.step, stored))
+
+
+def prepared_at(feed: Feeds, key: Key, step: Any, stored: PyTree) -> Batches:
+    """The stored batch of a step as the model sees it, of the run with this key."""
+    with jax.named_scope(PREPARE):
+        prepare_key = jax.random.fold_in(jax.random.fold_in(key, 2), step)
+        return each_feed(prepared, feed, keys_of_feeds(prepare_key, feed), stored)
+
+
+def keys_of_feeds(key: Key, feed: Feeds) -> Any:
+    """A key for each of several feeds, by their sorted names; the key itself where there is one feed."""
+    if not isinstance(feed, Mapping):
+        return key
+    return {name: jax.random.fold_in(key, i) for i, name in enumerate(sorted(feed))}
 
 
 def chunk_rows(key: Key, step, length: int, batch_size: int, size: int) -> jax.Array:
     """The examples of `length` steps from `step` on, (length, batch), of the run with this key."""
     return batch_indices(jax.random.fold_in(key, 1), step, length, batch_size, size)
+
+
+def rows_of_feeds(feed: Feeds, key: Key, step, length: int, batch_size: BatchSize) -> PyTree:
+    """`chunk_rows` of every feed."""
+    sizes = batch_size if isinstance(feed, Mapping) else int(batch_size)  # type: ignore[arg-type]
+    keys = keys_of_feeds(key, feed)
+    return each_feed(lambda one, own, rows: chunk_rows(own, step, length, rows, one.size), feed, keys, sizes)
 
 
 def scan_steps(step: Callable, state: TrainState, per_step: PyTree, length: int) -> tuple[TrainState, Metrics]:
@@ -74,18 +97,23 @@ def one_run(chunk: Callable) -> Callable:
     return chunk
 
 
-def make_program(train_step: TrainStep, feed: Feed, batch_size: int, lift: Callable = one_run) -> Program:
-    """The training program of a feed: rows are gathered on the device where the data are resident, else on the host.
+def make_program(train_step: TrainStep, feed: Feeds, batch_size: BatchSize, lift: Callable = one_run) -> Program:
+    """The training program of a feed, or of several with a batch size each.
+
+    Rows are gathered on the device where the data are resident, else on the host.
 
     lift: what is made of (state, data) -> (state, metrics) before it is compiled; a sweep maps it over many states.
     """
-    source = (_resident if feed.resident else _streamed)(feed, batch_size)
+    resident = all(one.resident for one in (feed.values() if isinstance(feed, Mapping) else (feed,)))
+    source = (_resident if resident else _streamed)(feed, batch_size)
+
+    one_step = jax.jit(partial(on_stored, train_step, feed), inline=True)
 
     @partial(jax.jit, static_argnames="length", donate_argnames="state")
     def chunk(state: TrainState, argument: PyTree, length: int):
         def of_one(state, argument):
             def step(state, scanned):
-                return on_stored(train_step, feed, state, source.stored(argument, scanned))
+                return one_step(state, source.stored(argument, scanned))
 
             return scan_steps(step, state, source.per_step(state, argument, length), length)
 
@@ -101,26 +129,26 @@ def make_program(train_step: TrainStep, feed: Feed, batch_size: int, lift: Calla
         compile_for(state, step, length)
         return compiled[length](state, source.argument(state, step, length))
 
-    return Program(run=run, compile=compile_for)
+    return Program(run=run, compile=compile_for, step=one_step)
 
 
-def _resident(feed: Feed, batch_size: int) -> _Source:
+def _resident(feed: Feeds, batch_size: BatchSize) -> _Source:
     """All arrays are on the device; the scan is over the rows, so that a chunk holds one batch at a time."""
     return _Source(
-        argument=lambda state, step, length: feed.arrays,
-        per_step=lambda state, arrays, length: chunk_rows(state.key, state.step, length, batch_size, feed.size),
-        stored=gather,
+        argument=lambda state, step, length: each_feed(lambda one: one.arrays, feed),
+        per_step=lambda state, arrays, length: rows_of_feeds(feed, state.key, state.step, length, batch_size),
+        stored=lambda arrays, rows: each_feed(gather, arrays, rows) if isinstance(feed, Mapping) else gather(arrays, rows),
     )
 
 
-def _streamed(feed: Feed, batch_size: int) -> _Source:
+def _streamed(feed: Feeds, batch_size: BatchSize) -> _Source:
     """The rows of the next chunk are gathered on the host while the device runs the present one."""
     pool = ThreadPoolExecutor(max_workers=1)
     ahead: dict[tuple[int, int], Future] = {}
 
     def fetch(key, step: int, length: int):
-        rows = chunk_rows(key, step, length, batch_size, feed.size)
-        return gather(feed.arrays, np.asarray(rows))
+        rows = rows_of_feeds(feed, key, step, length, batch_size)
+        return each_feed(lambda one, of_one: gather(one.arrays, np.asarray(of_one)), feed, rows)
 
     def argument(state: TrainState, step: int, length: int):
         key = jax.random.clone(state.key)
@@ -138,7 +166,7 @@ def chunk_length(wanted: int | None, periods: Sequence[int], contains_convolutio
     """The largest divisor of every period that is not above the wanted length.
 
     wanted: None asks for the default: `DEFAULT_CHUNK`, or 1 for a convolutional model on a CPU, where XLA computes the weight
-            gradient of a convolution inside a scan up to forty times slower (jax-ml/jax issue 12868).
+            gradient of a convolution inside a scan far slower (jax-ml/jax issue 12868).
     """
     if wanted is not None and wanted < 1:
         raise ValueError(f"chunk is {wanted}; wanted at least 1 step.")
@@ -148,14 +176,14 @@ def chunk_length(wanted: int | None, periods: Sequence[int], contains_convolutio
     return max(length for length in range(1, min(wanted, common) + 1) if common % length == 0)
 
 
-def stored_example(feed: Feed, batch_size: int) -> PyTree:
+def stored_example(feed: Feeds, batch_size: BatchSize) -> PyTree:
     """Shapes and types of a stored batch."""
-    return batch_like(feed.arrays, batch_size)
+    return each_feed(lambda one, rows: batch_like(one.arrays, rows), feed, batch_size)
 
 
-def has_convolution(function: Callable, *args) -> bool:
-    """Whether tracing `function` meets a convolution, at any depth."""
-    return "conv_general_dilated" in str(jax.make_jaxpr(function)(*args))
+def has_convolution(step: Any, *args) -> bool:
+    """Whether a jitted step, traced with these arguments, holds a convolution at any depth."""
+    return "conv_general_dilated" in str(step.trace(*args).jaxpr)
 
 
 def spans(first: int, last: int, boundaries: Sequence[int], chunk: int) -> Iterator[int]:

@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Int
 
-from vae.types import Key, Model, Objective, Params, PyTree
+from vae.training.optimisers import Optimiser, at_settings
+from vae.types import Key, Model, Objective, Params, PyTree, Settings
 
 
 class TrainState(NamedTuple):
@@ -39,7 +39,7 @@ class TrainState(NamedTuple):
 def initial_state(
     model: Model,
     objective: Objective,
-    optimiser: optax.GradientTransformation,
+    optimiser: Optimiser,
     key: Key,
     settings: Mapping[str, Any] | None = None,
     *,
@@ -62,7 +62,7 @@ def initial_state(
             params=params,
             model_state=model_state,
             objective_state=objective_state,
-            optimiser_state=optimiser.init(params),
+            optimiser_state=at_settings(optimiser, Settings(settings, training=True)).init(params),
             average=jax.tree.map(jnp.copy, params) if average else (),
             settings=settings,
             skipped=jnp.zeros((), jnp.int32),
@@ -74,3 +74,21 @@ def initial_state(
 def usable_params(state: TrainState) -> Params:
     """The parameters to evaluate: their moving average where one is kept."""
     return state.average if jax.tree.leaves(state.average) else state.params
+
+
+def with_params(state: TrainState, params: PyTree) -> TrainState:
+    """The state with other parameters; ValueError names the first that does not fit."""
+    wanted, given = (jax.tree_util.tree_flatten_with_path(tree)[0] for tree in (state.params, params))
+    for (path, old), (other, new) in zip(wanted, given, strict=False):
+        if path != other or old.shape != new.shape:
+            raise ValueError(
+                f"the parameters to start from do not fit: {jax.tree_util.keystr(path)} is {old.shape} in this model, "
+                f"{jax.tree_util.keystr(other)} {new.shape} there; use the same networks and latent size."
+            )
+    if len(wanted) != len(given):
+        raise ValueError(
+            f"the parameters to start from have {len(given)} arrays, this model {len(wanted)}; use the same networks."
+        )
+    params = jax.tree.map(jnp.copy, params)
+    average = jax.tree.map(jnp.copy, params) if jax.tree.leaves(state.average) else state.average
+    return state._replace(params=params, average=average)

@@ -7,12 +7,20 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from vae.data.feed import each_feed
 from vae.objectives import batch_mean, total_rate
+from vae.training.optimisers import Optimiser, at_settings
 from vae.training.state import TrainState
 from vae.types import Batch, Carried, Model, Objective, Params, PyTree, Settings, Terms
 
 Metrics = dict[str, Array]
-TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
+Batches = Batch | Mapping[str, Batch]
+TrainStep = Callable[[TrainState, Batches], tuple[TrainState, Metrics]]
+
+MODEL, OBJECTIVE, OPTIMISER, SCHEDULES, PREPARE = PARTS = (
+    *("vae:model", "vae:objective", "vae:optimiser", "vae:schedules", "vae:prepare"),
+)
+"""Scopes by which the parts of a traced step are told apart; see `vae.training.identity`."""
 
 CHANGING = ("params", "model_state", "objective_state", "optimiser_state", "average")
 """The fields of the state that a step replaces and a skipped step keeps."""
@@ -21,14 +29,15 @@ CHANGING = ("params", "model_state", "objective_state", "optimiser_state", "aver
 def make_train_step(
     model: Model,
     objective: Objective,
-    optimiser: optax.GradientTransformation,
+    optimiser: Optimiser,
     schedules: Mapping[str, Callable] | None = None,
     average_decay: float | None = None,
 ) -> TrainStep:
     """Build train_step(state, batch) -> state, metrics.
 
-    optimiser:     any optax transformation. The setting "learning_rate", where there is one, multiplies its updates, so that a
-                   rate can be scheduled and swept: write the optimiser at unit rate then, `optax.adam(1.0)`.
+    batch:         a Batch, or one per feed by name for an objective of several feeds.
+    optimiser:     an optax transformation, whose updates the setting "learning_rate" multiplies where there is one (write it at
+                   unit rate then, `optax.adam(1.0)`); a function from the settings to one; or one of these per player.
     schedules:     shapes by the name of the setting they multiply (see `vae.schedules`).
     average_decay: decay of the moving average of the parameters, None for none.
 
@@ -37,29 +46,36 @@ def make_train_step(
     """
     schedules = dict(schedules or {})
 
-    def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+    model = in_scope(model)
+
+    def train_step(state: TrainState, batch: Batches) -> tuple[TrainState, Metrics]:
         loss_key, model_key, objective_key = jax.random.split(jax.random.fold_in(state.key, state.step), 3)
-        settings = Settings(settings_at(state.settings, schedules, state.step), training=True)
+        with jax.named_scope(SCHEDULES):
+            settings = Settings(settings_at(state.settings, schedules, state.step), training=True)
         carried = Carried(model=state.model_state, objective=state.objective_state)
-        # Made once: otherwise XLA spreads the binarisation over the operations that use the image, and vectorises it badly.
-        batch = batch._replace(x=jax.lax.optimization_barrier(batch.x))
+        batch = each_feed(lambda of_one: of_one._replace(x=made_once(of_one.x)), batch)
 
         def losses(params: Params):
-            return objective.loss(params, carried, loss_key, batch, settings, model)
+            with jax.named_scope(OBJECTIVE):
+                return objective.loss(params, carried, loss_key, batch, settings, model)
 
         gradients, loss, (terms, aux) = gradients_by_player(losses, state.params)
         finite = all_squares_finite(gradients)
 
         def stepped() -> dict:
-            updates, optimiser_state = optimiser.update(gradients, state.optimiser_state, state.params)
-            updates = jax.tree.map(lambda u: u * settings.get("learning_rate", 1.0), updates)
-            params = optax.apply_updates(state.params, updates)
+            with jax.named_scope(OPTIMISER):
+                transformation = at_settings(optimiser, settings)
+                updates, optimiser_state = transformation.update(gradients, state.optimiser_state, state.params)
+                params = optax.apply_updates(state.params, updates)
+                average = moving_average(state.average, params, average_decay)
+            with jax.named_scope(OBJECTIVE):
+                objective_state = objective.update(state.objective_state, aux, objective_key)
             return {
                 "params": params,
                 "model_state": model.update(state.model_state, aux["statistics"], model_key),
-                "objective_state": objective.update(state.objective_state, aux, objective_key),
+                "objective_state": objective_state,
                 "optimiser_state": optimiser_state,
-                "average": moving_average(state.average, params, average_decay),
+                "average": average,
             }
 
         kept = only_if(finite, stepped, {name: getattr(state, name) for name in CHANGING})
@@ -68,6 +84,23 @@ def make_train_step(
         return state, batch_metrics(terms, batch, loss, objective.rate) | aux.get("metrics", {}) | {"skipped": skipped}
 
     return train_step
+
+
+def made_once(x: PyTree) -> PyTree:
+    """x, computed before it is used: otherwise XLA spreads a binarisation over all that uses the image."""
+    return jax.lax.optimization_barrier(x)
+
+
+def in_scope(model: Model) -> Model:
+    """The model with its operations named as such, so that what differs between two steps can be told by part."""
+
+    def infer(*arguments):
+        with jax.named_scope(MODEL):
+            draw = model.infer(*arguments)
+        return jax.named_scope(MODEL)(draw)
+
+    functions = {name: jax.named_scope(MODEL)(getattr(model, name)) for name in ("prior", "decode", "update")}
+    return model._replace(infer=infer, **functions)
 
 
 def all_squares_finite(tree: PyTree) -> Array:
@@ -130,20 +163,6 @@ def gradients_by_player(losses: Callable, params: Params) -> tuple[Params, PyTre
     return {player: pullback(only[player])[0][player] for player in params}, values, aux
 
 
-def by_player(optimisers: Mapping[str, optax.GradientTransformation]) -> optax.GradientTransformation:
-    """One optimiser per player, that is per top-level entry of the parameters, as one transformation."""
-
-    def labels(params: Params) -> PyTree:
-        unknown = sorted(set(params) - set(optimisers))
-        if unknown:
-            raise ValueError(
-                f"there is no optimiser for {', '.join(unknown)}; got optimisers for {sorted(optimisers)}: add one."
-            )
-        return {player: jax.tree.map(lambda leaf, player=player: player, tree) for player, tree in params.items()}
-
-    return optax.multi_transform(dict(optimisers), labels)
-
-
 def moving_average(average: PyTree, params: Params, decay: float | None) -> PyTree:
     """decay * average + (1 - decay) * params; unchanged where none is kept."""
     if decay is None:
@@ -151,13 +170,22 @@ def moving_average(average: PyTree, params: Params, decay: float | None) -> PyTr
     return optax.incremental_update(params, average, 1.0 - decay)
 
 
-def batch_metrics(terms: Terms, batch: Batch, loss: PyTree, name: str = "kl") -> Metrics:
+def batch_metrics(terms: Terms, batch: Batches, loss: PyTree, name: str = "kl") -> Metrics:
     """Batch means of the terms, in nats per example; where the rate is a KL, also the `elbo` at beta 1 whatever was minimised.
 
-    name: of the rate, see `Objective`.
+    name: of the rate, see `Objective`. Of several feeds, the means stand under each one's name ("labelled/elbo").
     """
+    if isinstance(batch, Mapping):
+        found = {feed: term_means(terms[feed], of_one, name) for feed, of_one in batch.items()}
+        means = {f"{feed}/{metric}": value for feed, values in found.items() for metric, value in values.items()}
+    else:
+        means = term_means(terms, batch, name)
+    return means | ({f"loss/{player}": value for player, value in loss.items()} if isinstance(loss, dict) else {"loss": loss})
+
+
+def term_means(terms: Terms, batch: Batch, name: str) -> Metrics:
+    """Batch means of the terms of one feed."""
     rate = total_rate(terms)
     means = {"log_likelihood": batch_mean(terms.log_likelihood, batch.weight), name: batch_mean(rate, batch.weight)}
     bound = {"elbo": batch_mean(terms.log_likelihood - rate, batch.weight)} if name == "kl" else {}
-    by_player = {f"loss/{player}": value for player, value in loss.items()} if isinstance(loss, dict) else {"loss": loss}
-    return bound | means | by_player
+    return bound | means

@@ -1,0 +1,301 @@
+"""A run as a value: `Experiment` holds everything that decides its numbers, `Host` what never shows in them.
+
+    fitted = vae.fit(vae.Experiment(data=images, model=vae.reference_to(vae.models.mlp, latent_dim=8), steps=1000))
+
+`planned` makes of an experiment what training, sweeps, evaluation and benchmarks work with: its data read, its model built, its
+step and its start as functions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vae.data.dataset import Dataset
+from vae.data.feed import Feed, Splits, each_feed, feed, gather
+from vae.data.view import image_splits
+from vae.objectives import elbo
+from vae.reference import Reference, resolve
+from vae.schedules import require_within
+from vae.training.loop import BatchSize, Feeds, Program, make_program, prepared_at, rows_of_feeds, stored_example
+from vae.training.optimisers import Optimiser, adam
+from vae.training.records import Record, Writer
+from vae.training.state import TrainState, initial_state, usable_params, with_params
+from vae.training.step import Batches, make_train_step, settings_at
+from vae.training.stopping import Stop, never
+from vae.types import Data, Key, Model, Objective, PyTree, Settings, Trained
+
+Metric = Callable[[Trained], Any]
+
+
+class Select(NamedTuple):
+    """Which checkpoint is the best: the one with the highest, or the lowest, value of a validation metric."""
+
+    metric: str
+    higher_is_better: bool = True
+
+
+class Experiment(NamedTuple):
+    """Everything that decides the numbers of a training run, and nothing else.
+
+    data:           `Splits`, a `Feed`, a `Dataset`, or arrays with a leading axis of examples; or a function of no arguments that
+                    returns one of these, which is not called where a run is only loaded or sampled from.
+    model:          a `Model`; a `Reference` to a function from `Data` to one, so that a file can name it; or such a function.
+    steps:          number of steps in all.
+    objective:      what is minimised. It owns its rates: validation and reports charge a latent group as it does.
+    optimiser:      see `vae.training.optimisers`; Adam at the setting "learning_rate" by default.
+    settings:       levels of the traced numbers ("beta", "learning_rate", "temperature", ...). One that nothing reads is refused.
+    schedules:      shapes by setting, see `vae.schedules`.
+    seed:           decides everything random; a number or a typed key.
+    batch_size:     examples per step, one number per feed where there are several.
+    average_decay:  decay of a moving average of the parameters; where given, the average is what is evaluated.
+    validate_every: steps between validations; None means ten in the whole run.
+    metrics:        further validation metrics, name -> function(trained) -> number.
+    select:         what "best" means: the name of a metric whose highest value it is, or a `Select`. By default the validation
+                    ELBO, and the validation score where the objective's rate is no KL.
+    start:          a trained model, or parameters, to start from instead of `model.init`'s.
+    parents:        trained models that the data or the model were made with (a first stage), by name; they enter the identity.
+    """
+
+    data: Any
+    model: Model | Reference | Callable[[Data], Model]
+    steps: int
+    objective: Objective = elbo()
+    optimiser: Optimiser = adam
+    settings: Mapping[str, Any] = {}
+    schedules: Mapping[str, Callable] = {}
+    seed: int | Key = 0
+    batch_size: BatchSize = 128
+    average_decay: float | None = None
+    validate_every: int | None = None
+    metrics: Mapping[str, Metric] = {}
+    select: str | Select | None = None
+    start: Trained | PyTree | None = None
+    parents: Mapping[str, Trained] = {}
+
+
+class Origin(NamedTuple):
+    """Which script a run came from, so that a later command can build its experiment again.
+
+    function:  "module:function", called with the config.
+    config:    "module:Class" of the config.
+    arguments: the config's fields as JSON.
+    report:    "module:function" from the config to a `Report`, None for the default one.
+    """
+
+    function: str
+    config: str
+    arguments: Mapping[str, Any]
+    report: str | None = None
+
+
+class Host(NamedTuple):
+    """What never shows in the numbers of a run, and may be another when it is resumed.
+
+    log_every:  steps between records.
+    save_every: steps between checkpoints beside those of the validations; None for none.
+    chunk:      steps per compiled program, shortened to divide the periods; None chooses.
+    stop:       records -> whether to stop early, asked after each validation; see `vae.training.stopping`.
+    writers:    further places for the records.
+    figures:    name -> function(trained) -> matplotlib Figure, drawn at each validation.
+    progress:   whether a progress bar is drawn.
+    provenance: JSON to keep beside the run's own provenance.
+    origin:     the script and its flags, for people and for later commands; None for a run of a notebook.
+    """
+
+    log_every: int = 100
+    save_every: int | None = None
+    chunk: int | None = None
+    stop: Stop = never
+    writers: Sequence[Writer] = ()
+    figures: Mapping[str, Callable[[Trained], Any]] = {}
+    progress: bool = True
+    provenance: Mapping[str, Any] = {}
+    origin: Origin | None = None
+
+
+class Plan(NamedTuple):
+    """An experiment with its data read and its parts built.
+
+    experiment:     with nothing left to fill in: `validate_every` and `select` are what is used.
+    splits:         its data.
+    spec:           what the model was built for.
+    model:          the model.
+    key:            the run's key.
+    start:          () -> the state before the first step.
+    program:        the training program; `program.step` is one step of one run.
+    """
+
+    experiment: Experiment
+    splits: Splits
+    spec: Data
+    model: Model
+    key: Key
+    start: Callable[[], TrainState]
+    program: Program
+
+    def trained(self, state: TrainState) -> Trained:
+        """What a state is worth: its usable parameters, with the settings of its step."""
+        settings = settings_at(state.settings, self.experiment.schedules, state.step)
+        return Trained(self.model, usable_params(state), state.model_state, Settings(settings), self.spec)
+
+
+def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
+    """Read the data and build the parts of an experiment; nothing is compiled, nothing written.
+
+    lift: see `make_program`.
+    Raises ValueError for numbers out of range, TypeError for what is no data, model or optimiser.
+    """
+    splits = splits_of(experiment.data)
+    require_numbers(experiment, splits.train)
+    spec = spec_of(splits.train)
+    model = model_of(experiment.model, spec)
+    schedules = dict(experiment.schedules)
+    train_step = make_train_step(model, experiment.objective, experiment.optimiser, schedules, experiment.average_decay)
+    options = {} if lift is None else {"lift": lift}
+    filled = experiment._replace(
+        schedules=schedules,
+        settings=dict(experiment.settings),
+        validate_every=experiment.validate_every or max(1, experiment.steps // 10),
+        select=selection(experiment),
+    )
+    return Plan(
+        experiment=filled,
+        splits=splits,
+        spec=spec,
+        model=model,
+        key=key_of(experiment.seed),
+        start=partial(start_of, filled, model, key_of(experiment.seed)),
+        program=make_program(train_step, splits.train, experiment.batch_size, **options),
+    )
+
+
+def start_of(experiment: Experiment, model: Model, key: Key, settings: Mapping[str, Any] | None = None) -> TrainState:
+    """The state before the first step, a function of the key and the settings; see `initial_state`."""
+    levels = experiment.settings if settings is None else settings
+    average = experiment.average_decay is not None
+    state = initial_state(model, experiment.objective, experiment.optimiser, key, levels, average=average)
+    if experiment.start is None:
+        return state
+    return with_params(state, experiment.start.params if isinstance(experiment.start, Trained) else experiment.start)
+
+
+def batch_at(experiment: Experiment, step: int) -> Batches:
+    """The batch of a step exactly as the model sees it, binarised and rendered: the same in every process.
+
+    step: counted from 0.
+
+    >>> experiment = vae.Experiment(data=np.zeros((300, 4), np.float32), model=my_model, steps=10, batch_size=16)
+    >>> vae.batch_at(experiment, 3).x.shape
+    (16, 4)
+    """
+    splits, key = splits_of(experiment.data), key_of(experiment.seed)
+    rows = rows_of_feeds(splits.train, key, jnp.asarray(step), 1, experiment.batch_size)
+    stored = each_feed(
+        lambda one, of_one: jax.tree.map(jnp.asarray, gather(one.arrays, np.asarray(of_one[0]))), splits.train, rows
+    )
+    return jax.jit(partial(prepared_at, splits.train))(key, jnp.asarray(step), stored)
+
+
+def splits_of(data: Any) -> Splits:
+    """The splits of whatever an experiment was given as its data, each of them a feed."""
+    data = data() if callable(data) else data
+    if isinstance(data, Dataset):
+        data = image_splits(data)
+    if not isinstance(data, Splits):
+        data = Splits(train=data)
+    train = data.train
+    several = isinstance(train, Mapping) and bool(train) and all(isinstance(one, Feed) for one in train.values())
+    return Splits(
+        train=dict(train) if several else as_feed(train),
+        validation=None if data.validation is None else as_feed(data.validation),
+        test=None if data.test is None else as_feed(data.test),
+    )
+
+
+def as_feed(data: Any) -> Feed:
+    """A feed, or arrays as one."""
+    return data if isinstance(data, Feed) else feed(data)
+
+
+def spec_of(train: Feeds) -> Data:
+    """What a model is built for: the spec of the feed, or of the first of several by name."""
+    return train[min(train)].spec if isinstance(train, Mapping) else train.spec
+
+
+def model_of(model: Model | Reference | Callable[[Data], Model], spec: Data) -> Model:
+    """The model of an experiment, built where it is not one yet."""
+    if isinstance(model, Model):
+        return model
+    built = resolve(model, spec) if isinstance(model, Reference) else model(spec) if callable(model) else model
+    if not isinstance(built, Model):
+        raise TypeError(
+            f"the model is {type(built).__name__}; wanted a vae.Model, a function from vae.Data to one, or vae.reference_to(one)."
+        )
+    return built
+
+
+def key_of(seed: int | Key) -> Key:
+    """A typed key, or that of a seed.
+
+    Raises ValueError for what is neither: a key of `jax.random.PRNGKey` too, whose kind is not written in it.
+    """
+    if isinstance(seed, jax.Array) and jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key):
+        return seed
+    if np.ndim(seed) or not isinstance(seed, int | np.integer) or isinstance(seed, bool):
+        raise ValueError(f"the seed is {seed!r}; wanted a whole number or a key of jax.random.key.")
+    return jax.random.key(int(seed))
+
+
+def selection(experiment: Experiment) -> Select:
+    """What "best" means."""
+    if isinstance(experiment.select, Select):
+        return experiment.select
+    return Select(experiment.select or ("elbo" if experiment.objective.rate == "kl" else "score"))
+
+
+def score_of(record: Record, select: Select) -> float | None:
+    """The higher the better: the selected metric of a validation, None where it has none."""
+    value = record.get(select.metric)
+    return None if value is None else float(value) if select.higher_is_better else -float(value)
+
+
+def require_numbers(experiment: Experiment, train: Feeds) -> None:
+    """Refuse, in one sentence, numbers that cannot be."""
+    require_positive(steps=experiment.steps)
+    if experiment.validate_every is not None:
+        require_positive(validate_every=experiment.validate_every)
+    sizes = each_feed(lambda one: one.size, train)
+    if isinstance(train, Mapping) != isinstance(experiment.batch_size, Mapping) or (
+        isinstance(train, Mapping) and set(train) != set(experiment.batch_size)  # type: ignore[arg-type]
+    ):
+        wanted = f"one for each of {', '.join(sorted(train))}" if isinstance(train, Mapping) else "a number"
+        raise ValueError(f"batch_size is {experiment.batch_size}; wanted {wanted}.")
+    each_feed(require_batch, sizes, experiment.batch_size)
+    for name, level in experiment.settings.items():
+        if np.ndim(level) or not np.isfinite(np.float32(level)):
+            raise ValueError(f"the setting {name} is {level}; wanted a finite number.")
+    for name, schedule in experiment.schedules.items():
+        require_within(name, schedule, experiment.steps)
+
+
+def require_batch(size: int, batch_size: int) -> None:
+    """Refuse a batch that the data cannot fill."""
+    require_positive(batch_size=batch_size)
+    if batch_size > size:
+        raise ValueError(f"batch_size is {batch_size}, more than the {size} training examples; choose a smaller one.")
+
+
+def require_positive(**values: int) -> None:
+    """Refuse what is less than one."""
+    for name, value in values.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}; wanted at least 1.")
+
+
+def example_of(plan: Plan) -> tuple[PyTree, PyTree]:
+    """Shapes of a state and of a stored batch: what a step is traced with."""
+    return jax.eval_shape(plan.start), stored_example(plan.splits.train, plan.experiment.batch_size)

@@ -1,0 +1,150 @@
+"""What a run is, by what it computes: digests of its traced step, of its start and of its data.
+
+Two runs are the same where every digest agrees, however their scripts are written. The text of a traced program is the same in
+every process of one version of jax; array constants, which the text leaves out, are digested beside it at every depth.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+
+from vae.data.feed import Feed, batch_like, each_feed
+from vae.training.digest import tree_sha256
+from vae.training.experiment import Experiment, Plan, example_of, planned, start_of
+from vae.training.step import PARTS
+from vae.types import PyTree, Trained
+
+VERSIONED = ("vae", "jax", "flax", "optax")
+"""Packages whose version decides whether two digests can be compared."""
+
+FLAGS = (
+    *("jax_enable_x64", "jax_default_matmul_precision", "jax_disable_jit", "jax_default_prng_impl"),
+    *("jax_threefry_partitionable", "jax_numpy_dtype_promotion"),
+)
+"""Flags of jax that change what is traced or how it is computed."""
+
+_ADDRESS = re.compile(r"0x[0-9a-f]+")
+_PART = re.compile("|".join(PARTS))
+
+
+def identity(experiment: Experiment) -> dict[str, str]:
+    """Digests of everything that decides the numbers of an experiment, by part: equal exactly if it is the same run.
+
+    "step" is one training step, of which "model", "objective", "optimiser", "schedules" and "prepare" name the parts; "start"
+    the state before the first; "train" and "validation" the data in their order; "parent/NAME" the models it stands on.
+    """
+    return identity_of(planned(experiment))
+
+
+def identity_of(plan: Plan) -> dict[str, str]:
+    """`identity` of an experiment that is planned already; its step is traced once, for this and for compilation."""
+    digests = program_digests(plan.program.step.trace(*example_of(plan)).jaxpr)
+    digests["start"] = start_digest(plan)
+    trains = each_feed(feed_digest, plan.splits.train)
+    digests |= {f"train/{name}": digest for name, digest in trains.items()} if isinstance(trains, dict) else {"train": trains}
+    if plan.splits.validation is not None:
+        digests["validation"] = combined(feed_digest(plan.splits.validation), prepare_digest(plan.splits.validation))
+    return digests | {f"parent/{name}": trained_digest(parent) for name, parent in plan.experiment.parents.items()}
+
+
+def start_digest(plan: Plan) -> str:
+    """Of the program that makes the first state, and of the parameters that take the place of its own."""
+    experiment = plan.experiment._replace(start=None)
+
+    def fresh(key, settings):
+        return start_of(experiment, plan.model, key, settings)
+
+    levels = {name: jnp.asarray(level, jnp.float32) for name, level in experiment.settings.items()}
+    program = program_digests(jax.make_jaxpr(fresh)(plan.key, levels))["step"]
+    given = plan.experiment.start
+    return program if given is None else combined(program, trained_digest(given))
+
+
+def trained_digest(trained: Trained | PyTree) -> str:
+    """Of the parameters and what the model carries; of a pytree of parameters alone."""
+    if not isinstance(trained, Trained):
+        return tree_sha256(trained)
+    return tree_sha256({"params": trained.params, "model_state": trained.model_state})
+
+
+def feed_digest(feed: Feed) -> str:
+    """Of the stored arrays, in their order."""
+    return tree_sha256({"arrays": feed.arrays})
+
+
+def prepare_digest(feed: Feed) -> str:
+    """Of what is made of a stored example."""
+    return program_digests(jax.make_jaxpr(feed.prepare)(jax.random.key(0), batch_like(feed.arrays, 1)))["step"]
+
+
+def program_digests(program: ClosedJaxpr) -> dict[str, str]:
+    """One digest of a whole traced program, "step", and one of each part that its scopes name."""
+    hashes = {part: hashlib.sha256() for part in PARTS}
+    whole = hashlib.sha256(_ADDRESS.sub("", str(program.jaxpr)).encode())
+    for part, text, constants in equations(program.jaxpr, ""):
+        own = [hashes[part]] if part else []
+        for digest in own:
+            digest.update(text.encode())
+        for constant in map(constant_bytes, constants):
+            for digest in (whole, *own):
+                digest.update(constant)
+    for constant in program.consts:
+        whole.update(constant_bytes(constant))
+    names = {part: part.partition(":")[2] for part in PARTS}
+    return {names[part]: digest.hexdigest() for part, digest in hashes.items()} | {"step": whole.hexdigest()}
+
+
+def equations(jaxpr: Jaxpr, part: str) -> Iterator[tuple[str, str, list]]:
+    """(part, text, array constants) of every equation at every depth; the innermost scope names the part."""
+    for equation in jaxpr.eqns:
+        found = _PART.findall(str(equation.source_info.name_stack))
+        own = found[-1] if found else part
+        inner = list(inner_programs(equation.params))
+        literals = [v.val for v in equation.invars if isinstance(v, Literal)]
+        arrays = [value for value in literals if np.size(value) > 1]
+        numbers = [repr(value) for value in literals if np.size(value) <= 1]
+        types = [str(v.aval) for v in (*equation.invars, *equation.outvars)]
+        plain = {name: value for name, value in equation.params.items() if not list(inner_programs({name: value}))}
+        text = f"{equation.primitive.name} {types} {numbers} {sorted((name, str(value)) for name, value in plain.items())}\n"
+        constants = arrays + [c for program in inner if isinstance(program, ClosedJaxpr) for c in program.consts]
+        yield own, _ADDRESS.sub("", text), constants
+        for program in inner:
+            yield from equations(program.jaxpr if isinstance(program, ClosedJaxpr) else program, own)
+
+
+def inner_programs(params: Mapping[str, Any]) -> Iterator[ClosedJaxpr | Jaxpr]:
+    """The programs inside an equation: branches, bodies, called functions."""
+    for value in params.values():
+        for each in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(each, ClosedJaxpr | Jaxpr):
+                yield each
+
+
+def constant_bytes(constant: Any) -> bytes:
+    """Type, shape and values of a constant; a typed key by its words."""
+    if hasattr(constant, "dtype") and jax.dtypes.issubdtype(constant.dtype, jax.dtypes.prng_key):
+        constant = jax.random.key_data(constant)
+    array = np.asarray(constant)
+    return f"{array.dtype} {array.shape}".encode() + np.ascontiguousarray(array).tobytes()
+
+
+def combined(*digests: str) -> str:
+    """One digest of several, in their order."""
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide what a step looks like once it is traced."""
+    return {name: metadata.version(name) for name in VERSIONED}
+
+
+def flags() -> dict[str, str]:
+    """Those of jax that change what is traced or how it is computed, as text."""
+    return {name: str(jax.config.read(name)) for name in FLAGS}
