@@ -35,8 +35,8 @@ def test_the_lines_that_vary_a_run_are_right(tmp_path, monkeypatch):
 
 
 def test_every_path_of_the_readme_exists():
-    paths = set(re.findall(r"`((?:vae|experiments|tests|docs)/[\w/.]*)`", README)) | set(
-        re.findall(r"\]\((docs/[^)]+)\)", README)
+    paths = set(re.findall(r"`((?:vae|experiments|benchmarks|tests|docs)/[\w/.-]*)`", README)) | set(
+        re.findall(r"\]\(((?:docs|benchmarks)/[^)]+)\)", README)
     )
     missing = [path for path in paths if not (REPOSITORY / path).exists()]
     assert not missing

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.benchmarks.presets import Preset
-from experiments.benchmarks.trainer import LEARNING_RATE, Problem, Trainer, Weights
+from benchmarks.presets import Preset
+from benchmarks.trainer import LEARNING_RATE, Problem, Trainer, Weights
 from vae.data.feed import Feed, feed
 from vae.data.pixels import dynamic_binarisation
 from vae.evaluation import evidence
