@@ -138,7 +138,7 @@ def chunk_length(wanted: int | None, periods: Sequence[int], contains_convolutio
     """The largest divisor of every period that is not above the wanted length.
 
     wanted: None asks for the default: `DEFAULT_CHUNK`, or 1 for a convolutional model on a CPU, where XLA computes the weight
-            gradient of a convolution inside a scan up to forty times slower (jax-ml/jax issue 12868).
+            gradient of a convolution inside a scan far slower than outside (jax-ml/jax issue 12868).
     """
     if wanted is not None and wanted < 1:
         raise ValueError(f"chunk is {wanted}; wanted at least 1 step.")
