@@ -11,7 +11,7 @@ from jaxtyping import Array, Float32
 
 from vae.data import pixels
 from vae.data.dataset import Dataset, Split
-from vae.data.feed import Feed, feed
+from vae.data.feeds import Feed, feed
 from vae.data.keyed import binarise
 from vae.types import Data, Key, PyTree
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae.data.feed import Feed, batch_like, gather
+from vae.data.feeds import Feed, batch_like, gather
 from vae.data.order import batch_indices
 from vae.training.state import TrainState
 from vae.training.step import Metrics, TrainStep
