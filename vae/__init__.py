@@ -18,6 +18,7 @@ from vae import (
     priors,
     schedules,
     testing,
+    training,
     visualise,
 )
 from vae.describe import describe
@@ -77,6 +78,7 @@ __all__ = [
     "standard_normal",
     "sweep",
     "testing",
+    "training",
     "variational_autoencoder",
     "visualise",
 ]
