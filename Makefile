@@ -32,7 +32,7 @@ smoke: $(INSTALLED)
 	$(RUN) -m experiments.sample --workdir runs/smoke --number 16
 
 benchmark: $(PEERS)
-	$(RUN) -m experiments.benchmark $(ARGS)
+	$(RUN) -m benchmarks $(ARGS)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

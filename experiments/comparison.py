@@ -17,7 +17,7 @@ import optax
 from experiments import command_line
 from vae import schedules, visualise
 from vae.data.dataset import Dataset
-from vae.data.feed import Feed
+from vae.data.feeds import Feed
 from vae.data.view import evaluation_images, training_feed
 from vae.evaluation.evidence import elbo_terms, importance_sampled_evidence
 from vae.evaluation.latents import active_units, encode

@@ -26,7 +26,7 @@ def test_the_experiment_of_the_readme_runs_and_loads(tmp_path, monkeypatch):
 def test_the_lines_that_vary_a_run_are_right(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {"jax": jax, "jnp": jnp, "vae": vae, "key": jax.random.key(0), "optax": __import__("optax")}
-    names["data"] = vae.data.feed.feed(jnp.zeros((200, 4, 4, 1)))
+    names["data"] = vae.data.feed(jnp.zeros((200, 4, 4, 1)))
     names["model"] = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4])
     names |= {"q": vae.Bernoulli(jnp.zeros(2)), "p": vae.standard_normal(2)}
     names |= {"MyPosterior": vae.Bernoulli, "MyPrior": vae.Normal, "my_formula": lambda q, p: jnp.array([1.0, 2.0])}
@@ -35,8 +35,8 @@ def test_the_lines_that_vary_a_run_are_right(tmp_path, monkeypatch):
 
 
 def test_every_path_of_the_readme_exists():
-    paths = set(re.findall(r"`((?:vae|experiments|tests|docs)/[\w/.]*)`", README)) | set(
-        re.findall(r"\]\((docs/[^)]+)\)", README)
+    paths = set(re.findall(r"`((?:vae|experiments|benchmarks|tests|docs)/[\w/.-]*)`", README)) | set(
+        re.findall(r"\]\(((?:docs|benchmarks)/[^)]+)\)", README)
     )
     missing = [path for path in paths if not (REPOSITORY / path).exists()]
     assert not missing

@@ -18,6 +18,7 @@ from vae import (
     priors,
     schedules,
     testing,
+    training,
     visualise,
 )
 from vae.describe import describe
@@ -78,6 +79,7 @@ __all__ = [
     "standard_normal",
     "sweep",
     "testing",
+    "training",
     "variational_autoencoder",
     "visualise",
 ]

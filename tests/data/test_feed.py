@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from vae.data import feed as feed_module
-from vae.data.feed import as_is, feed, gather
+from vae.data import feeds
+from vae.data.feeds import as_is, feed, gather
 from vae.types import Data
 
 X = np.arange(24, dtype=np.float32).reshape(6, 4)
@@ -23,7 +23,7 @@ def test_a_feed_knows_its_size_and_the_shape_that_prepare_gives():
 def test_small_data_are_resident_and_large_ones_stay_on_the_host(monkeypatch):
     assert feed(X).resident
     assert isinstance(feed(X).arrays, jax.Array)
-    monkeypatch.setattr(feed_module, "RESIDENT_BYTES", X.nbytes - 1)
+    monkeypatch.setattr(feeds, "RESIDENT_BYTES", X.nbytes - 1)
     large = feed(X)
     assert not large.resident
     assert large.arrays is X, "a memory map must not be read into memory"

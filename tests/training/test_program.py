@@ -12,7 +12,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from walks import BATCH, IMAGES, MODEL, SETTINGS, program, start, walk
 
 import vae
-from vae.data.feed import feed
+from vae.data.feeds import feed
 from vae.training import loop
 from vae.training.step import make_train_step
 from vae.types import Batch

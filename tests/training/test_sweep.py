@@ -6,7 +6,7 @@ import optax
 import pytest
 import toys
 
-from vae.data.feed import feed
+from vae.data.feeds import feed
 from vae.objectives import elbo
 from vae.training.loop import make_program
 from vae.training.state import initial_state

@@ -6,7 +6,7 @@ import optax
 
 import vae
 from vae.data import pixels
-from vae.data.feed import feed
+from vae.data.feeds import feed
 from vae.training import loop
 from vae.training.step import make_train_step
 from vae.types import Data

@@ -1,7 +1,7 @@
 """The order of the training data as a function of (key, step): nothing to store, so a resumed run sees the same batches.
 
 An epoch's order is a keyed bijection of the positions 0 ... size - 1, computed for just the positions that are asked for.
-A sort of the whole data set would have to be repeated by every resumed run and costs more than fifty times as much.
+A sort of the whole data set would have to be repeated by every resumed run, and costs far more than those positions.
 """
 
 import functools

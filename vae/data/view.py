@@ -11,7 +11,7 @@ from jaxtyping import Array, Float32
 
 from vae.data import pixels
 from vae.data.dataset import Dataset, Split
-from vae.data.feed import Feed, Splits, feed
+from vae.data.feeds import Feed, Splits, feed
 from vae.data.keyed import binarise
 from vae.data.loading import load
 from vae.types import Data, Key, PyTree

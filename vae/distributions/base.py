@@ -118,8 +118,7 @@ def shape_of(value: Any) -> tuple[int, ...]:
 def sum_over_event(family: Any, value: Any) -> Float[Array, ""]:
     """The sum of `element_log_prob` for a family all of whose parameters have the shape of the event.
 
-    It is taken over one long axis: XLA's CPU code for a sum over the axes of an image whose last one has length 1 is 25 to 40
-    times slower.
+    It is taken over one long axis: XLA's CPU code is far slower at a sum over the axes of an image whose last one has length 1.
     """
     for parameter in jax.tree.leaves(family):
         require_value(family, value, jnp.shape(parameter))

@@ -1,5 +1,22 @@
-"""What a trained model is worth: evidence bounds, where they lose, and the state of its latent variables."""
+"""What a trained model is worth: evidence bounds, where they lose, and the state of its latent variables.
 
+What most users call has its name here. The rest lies in the modules, by subject: `aggregate`, `anomaly`, `anomaly_scores`,
+`clustering`, `disentanglement`, `features`, `generate`, `probes`, `report`, `sample_quality`. Those that need scikit-learn
+import it on the first call.
+"""
+
+from vae.evaluation import aggregate as aggregate
+from vae.evaluation import anomaly as anomaly
+from vae.evaluation import anomaly_scores as anomaly_scores
+from vae.evaluation import clustering as clustering
+from vae.evaluation import disentanglement as disentanglement
+from vae.evaluation import features as features
+from vae.evaluation import generate as generate
+from vae.evaluation import probes as probes
+from vae.evaluation import report as report
+from vae.evaluation import sample_quality as sample_quality
+from vae.evaluation.aggregate import codebook_perplexity as codebook_perplexity
+from vae.evaluation.aggregate import fit_mixture as fit_mixture
 from vae.evaluation.annealing import AnnealedEvidence as AnnealedEvidence
 from vae.evaluation.annealing import Annealing as Annealing
 from vae.evaluation.annealing import BidirectionalBounds as BidirectionalBounds

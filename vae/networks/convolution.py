@@ -2,9 +2,9 @@
 
 Both are made of 4x4 filters with stride 2, down and up. Each is computed as ONE matrix product: a 2x2 block of pixels becomes
 the channels of one place, where a 4x4 filter with stride 2 is a 2x2 filter with stride 1, and the four places under that
-filter are laid side by side. The numbers are those of XLA's convolutions, which are slow on a CPU: the gradients of its
-transposed convolution take four times as long as these, and inside a `lax.scan` those of any convolution six to twenty times.
-The price is memory: the windows hold every number of a layer's input four times.
+filter are laid side by side. The numbers are those of XLA's convolutions, whose gradients are slow on a CPU: those of its
+transposed convolution everywhere, those of any convolution inside a `lax.scan`. The price is memory: the windows hold every
+number of a layer's input four times.
 """
 
 import math
@@ -184,9 +184,8 @@ def window_product(x: Float[Array, "height width inputs"], kernel: Float[Array, 
 def product(x: Float[Array, "*places inputs"], matrix: Float[Array, "inputs outputs"]) -> Float[Array, "*places outputs"]:
     """x W at every place, written so that the gradient of W is a product with its narrower factor first.
 
-    With many places XLA's CPU code for x' dy runs at a quarter to a half of its speed where x is wider than dy (measured on
-    6272 places: 24 GFLOP/s for 512 to 64, 97 for 64 to 512). There W is held transposed, behind a barrier that keeps the
-    compiler from turning the product round again, and its gradient comes out as dy' x.
+    With many places XLA's CPU code for x' dy is slow where x is wider than dy. There W is held transposed, behind a barrier
+    that keeps the compiler from turning the product round again, and its gradient comes out as dy' x.
     """
     if matrix.shape[0] <= matrix.shape[1]:
         return x @ matrix

@@ -79,8 +79,8 @@ def reparameterised(bound: Bound, draw: Draw, frozen_draw: Draw, keys: Array) ->
 def samples_at_once(samples: int) -> int:
     """How many samples of every example of the batch to draw at once: all, but on a CPU about as many as `ROWS_IN_FLIGHT` says.
 
-    What the decoder multiplies stays in the cache then: on one core a step of 784-200-200-50 with 50 samples of 128 examples
-    takes four fifths of the time. A divisor of the samples where one is near, since what remains is compiled once more.
+    What the decoder multiplies stays in the cache then. A divisor of the samples where one is near, since what remains is
+    compiled once more.
     """
     if jax.default_backend() != "cpu":
         return samples

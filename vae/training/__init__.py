@@ -5,3 +5,4 @@ from vae.training.fit import fit as fit
 from vae.training.state import TrainState as TrainState
 from vae.training.state import initial_state as initial_state
 from vae.training.step import make_train_step as make_train_step
+from vae.training.stopping import patience as patience

@@ -3,7 +3,7 @@
 A thin layer over Orbax's `CheckpointManager`, which writes in the background and commits by renaming. What is added: a
 sha256 for every leaf, the step back to the last checkpoint that verifies, a comparison with the wanted structure that names
 the parameter, typed keys, the best by score beside the latest, and errors of one sentence. Orbax is imported where a directory
-is opened, since that takes a quarter of a second.
+is opened, so that `import vae` need not wait for it.
 
 On disk a checkpoint is a folder named by its step with two items: `state`, the arrays by path, and `record`, JSON with their
 types and digests, the score, the notes of the caller and the fingerprint of the machine. A flipped bit in any file is found

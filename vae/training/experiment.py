@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae.data.dataset import Dataset
-from vae.data.feed import Feed, Splits, each_feed, feed, gather
+from vae.data.feeds import Feed, Splits, each_feed, feed, gather
 from vae.data.view import image_splits
 from vae.objectives import elbo
 from vae.reference import Reference, resolve

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import optax
 
-from vae.data.feed import Feed, feed
+from vae.data.feeds import Feed, feed
 from vae.evaluation.evidence import rates_of
 from vae.objectives import Rate, analytic
 from vae.reference import Reference, resolve
@@ -90,7 +90,7 @@ def fit(
     checkpoint_every: steps between checkpoints, each with a validation; None means ten in the whole run.
     metrics:          your own validation metrics, name -> function(model, params, model_state) -> number.
     figures:          your own figures, name -> function(model, params, model_state) -> matplotlib Figure; drawn at checkpoints.
-    stop:             records -> whether to stop early, asked after each validation; see `vae.training.stopping`.
+    stop:             records -> whether to stop early, asked after each validation, such as `vae.training.patience`.
     writers:          further places for the records.
     initial_params:   parameters to start from instead of `model.init`'s.
     experiment:       JSON that identifies the run; a resumed run must agree in it.

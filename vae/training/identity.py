@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-from vae.data.feed import Feed, batch_like, each_feed
+from vae.data.feeds import Feed, batch_like, each_feed
 from vae.training.digest import tree_sha256
 from vae.training.experiment import Experiment, Plan, example_of, planned, start_of
 from vae.training.step import PARTS

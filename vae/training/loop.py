@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae.data.feed import Feed, batch_like, each_feed, gather, prepared
+from vae.data.feeds import Feed, batch_like, each_feed, gather, prepared
 from vae.data.order import batch_indices
 from vae.training.state import TrainState
 from vae.training.step import PREPARE, Batches, Metrics, TrainStep

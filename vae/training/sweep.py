@@ -9,7 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array
 
-from vae.data.feed import Feed
+from vae.data.feeds import Feed
 from vae.reference import Reference, resolve
 from vae.schedules import require_within
 from vae.training.loop import DEFAULT_CHUNK, make_program, spans

@@ -49,7 +49,7 @@ def read(name: str) -> Raw:
 
 def _rows(name: str, source: Any, image: str, labelled: bool, shape: tuple[int, ...], scale: int) -> Rows:
     def fetch(indices: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        records = source.__getitems__([int(i) for i in indices])  # one call: a loop takes twice as long
+        records = source.__getitems__([int(i) for i in indices])  # one call: a loop over records is slower
         images = _stack(name, [record[image] for record in records], shape)
         if scale > 1 and images.max() > 1:
             raise ValueError(f"{name!r} mixes images of 0 and 1 with images up to {images.max()}: save them alike as .npz.")

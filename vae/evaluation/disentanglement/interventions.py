@@ -102,7 +102,7 @@ def _differences(interventions: Interventions, rng: np.random.Generator, points:
     """Features (points, D) and the factor held still for each, (points,)."""
     counts = _points_per_factor(interventions, rng, points)
     features = []
-    for factor, count in enumerate(counts):
+    for factor, count in enumerate(counts.tolist()):
         couples = interventions.groups(rng, factor, count * pairs, 2)
         features.append(np.abs(couples[:, 0] - couples[:, 1]).reshape(count, pairs, -1).mean(axis=1))
     return np.concatenate(features), np.repeat(np.arange(len(counts)), counts)
@@ -145,7 +145,7 @@ def factor_vae_score(
 def _votes(interventions: Interventions, rng: np.random.Generator, votes: int, group_size: int, scale, active) -> np.ndarray:
     """How often each dimension varied least, (F, D)."""
     table = []
-    for factor, count in enumerate(_points_per_factor(interventions, rng, votes)):
+    for factor, count in enumerate(_points_per_factor(interventions, rng, votes).tolist()):
         spread = interventions.groups(rng, factor, count, group_size).var(axis=1, ddof=1) / scale
         winners = np.argmin(np.where(active, spread, np.inf), axis=1)
         table.append(np.bincount(winners, minlength=len(scale)))

@@ -23,7 +23,7 @@ class DCI(NamedTuple):
 def gradient_boosting(seed: int) -> Any:
     """scikit-learn's gradient boosting with its defaults (100 trees of depth 3 for each class), as in disentanglement_lib.
 
-    The time grows with the values of the factors: minutes on 10,000 sprites. A random forest takes seconds.
+    The time grows with the number of values that the factors have; a random forest is far quicker.
     """
     from sklearn.ensemble import GradientBoostingClassifier
 

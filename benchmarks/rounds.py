@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.benchmarks import ours
-from experiments.benchmarks.costs import Costs, costs, device_peak_bytes
-from experiments.benchmarks.floor import floor, square
-from experiments.benchmarks.peers import PEERS, Peer
-from experiments.benchmarks.presets import Preset
-from experiments.benchmarks.timing import Run, Times, interleave, ratio, seconds_of, steps_for
-from experiments.benchmarks.trainer import Trainer
+from benchmarks import ours
+from benchmarks.costs import Costs, costs, device_peak_bytes
+from benchmarks.floor import floor, square
+from benchmarks.peers import PEERS, Peer
+from benchmarks.presets import Preset
+from benchmarks.timing import Run, Times, interleave, ratio, seconds_of, steps_for
+from benchmarks.trainer import Trainer
 
 OURS, LIMIT, PEAK = "vae", "gemm limit", "peak"
 FLOOR_CHUNK = 10

@@ -1,4 +1,4 @@
-"""How long until the first step, in a fresh process: `python -m experiments.benchmarks.start PRESET CACHE`.
+"""How long until the first step, in a fresh process: `python -m benchmarks.start PRESET CACHE`.
 
 Run twice with one cache folder it gives the cold and the warm start.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LAUNCHED = "VAE_BENCHMARK_LAUNCHED"
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 
 
 class Start(NamedTuple):
@@ -31,7 +31,7 @@ class Start(NamedTuple):
 def measure_start(preset: str, cache: Path) -> Start:
     """Launch a process that takes one step, with its compiled programs kept in `cache`."""
     environment = os.environ | {LAUNCHED: repr(time.time())}
-    command = [sys.executable, "-m", "experiments.benchmarks.start", preset, str(cache)]
+    command = [sys.executable, "-m", "benchmarks.start", preset, str(cache)]
     printed = subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True, text=True).stdout
     return Start(**json.loads(printed.splitlines()[-1]))
 
@@ -52,8 +52,8 @@ def main(preset: str, cache: str) -> Start:
     import jax
     import numpy as np
 
-    from experiments.benchmarks import ours
-    from experiments.benchmarks.presets import PRESETS
+    from benchmarks import ours
+    from benchmarks.presets import PRESETS
     from vae.training.loop import make_program
 
     imported = time.time()

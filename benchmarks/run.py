@@ -1,9 +1,9 @@
 """How fast is a step, beside its own matrix products and beside everyone else's step?
 
-    python -m experiments.benchmark --quick                      fewer presets, short rounds
-    python -m experiments.benchmark                              everything; benchmarks/DEVICE.json
-    python -m experiments.benchmark --rounds 6                   the same in a quarter of an hour on two cores
-    python -m experiments.benchmark --pin 1 --presets mlp        on one core
+    python -m benchmarks --quick                      fewer presets, short rounds
+    python -m benchmarks                              everything; benchmarks/results/DEVICE.json
+    python -m benchmarks --rounds 6                   the same in a quarter of an hour on two cores
+    python -m benchmarks --pin 1 --presets mlp        on one core
 
 Every preset is timed as `vae.fit` runs it, in rounds that take turns with its peers and with its limit: the same matrix
 products alone, in a scan, with an SGD update. Ratios are our speed over the other's, from the fastest rounds and as the median
@@ -26,13 +26,12 @@ import jax
 import numpy as np
 
 import vae
-from experiments import command_line
-from experiments.benchmarks.epoch import measure_epochs
-from experiments.benchmarks.floor import bandwidth
-from experiments.benchmarks.peers import PEERS
-from experiments.benchmarks.presets import PRESETS, QUICK_PRESETS, Preset
-from experiments.benchmarks.rounds import LIMIT, OURS, Effort, Row, contest
-from experiments.benchmarks.start import Start, measure_start
+from benchmarks.epoch import measure_epochs
+from benchmarks.floor import bandwidth
+from benchmarks.peers import PEERS
+from benchmarks.presets import PRESETS, QUICK_PRESETS, Preset
+from benchmarks.rounds import LIMIT, OURS, Effort, Row, contest
+from benchmarks.start import Start, measure_start
 
 QUICK = Effort(rounds=3, seconds=0.15)
 FULL = Effort(rounds=15, seconds=1.0)
@@ -56,7 +55,7 @@ class Config:
     rounds: int | None = None
     """In which every contestant has its turn."""
     json: Path | None = None
-    """Where the rows go, the roofline beside it; default: benchmarks/DEVICE.json, with --quick runs/DEVICE.json."""
+    """Where the rows go, the roofline beside it; default: benchmarks/results/DEVICE.json, with --quick runs/DEVICE.json."""
     pin: int | None = None
     """Run on this many cores."""
     start: bool = True
@@ -81,7 +80,7 @@ def main(config: Config) -> int:
     if config.start and not config.quick:
         facts["epoch_seconds"] = measure_epochs(images, EPOCH_ROUNDS)
     show(rows, facts)
-    folder = Path("runs" if config.quick else "benchmarks")
+    folder = Path("runs" if config.quick else "benchmarks/results")
     write(config.json or folder / f"{file_name(facts)}.json", rows, facts)
     return 0
 
@@ -103,7 +102,7 @@ def pin_to(cores: int | None) -> None:
     available = sorted(os.sched_getaffinity(0))
     if cores is not None and len(available) > cores:
         os.sched_setaffinity(0, available[:cores])
-        os.execv(sys.executable, [sys.executable, "-m", "experiments.benchmark", *sys.argv[1:]])
+        os.execv(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]])
 
 
 def images_of(limit: int) -> tuple[np.ndarray, str]:
@@ -210,7 +209,7 @@ def costs_line(own: Row) -> str:
 
 def write(path: Path, rows: list[Row], facts: dict[str, Any]) -> None:
     """The rows as JSON and the roofline beside them."""
-    from experiments.benchmarks.roofline import roofline
+    from benchmarks.roofline import roofline
     from vae.visualise.style import save
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -218,7 +217,3 @@ def write(path: Path, rows: list[Row], facts: dict[str, Any]) -> None:
     title = f"Roofline: {facts['device']}, {facts['cores']} cores"
     save(roofline(rows, facts["bytes_per_second"], title), path.with_suffix(".png"))
     print(f"written: {path}, {path.with_suffix('.png')}")
-
-
-if __name__ == "__main__":
-    command_line.run(main, Config)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.benchmarks.trainer import LEARNING_RATE, Problem, Trainer, Weights, batches, flat
+from benchmarks.trainer import LEARNING_RATE, Problem, Trainer, Weights, batches, flat
 
 
 class VAE(nn.Module):

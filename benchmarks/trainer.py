@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from experiments.benchmarks.presets import Preset
+    from benchmarks.presets import Preset
 
 LEARNING_RATE = 1e-3
 

@@ -16,8 +16,8 @@ from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
-from experiments.benchmarks import torch_peers
-from experiments.benchmarks.trainer import LEARNING_RATE, Problem, Trainer, flat
+from benchmarks import torch_peers
+from benchmarks.trainer import LEARNING_RATE, Problem, Trainer, flat
 
 
 class _Encoder(BaseEncoder):

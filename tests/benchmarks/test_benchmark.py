@@ -12,14 +12,13 @@ import optax
 import pytest
 
 import vae
-from experiments import benchmark
-from experiments.benchmarks import numpy_peer, ours, profile, rounds, timing
-from experiments.benchmarks.costs import matrix_products
-from experiments.benchmarks.floor import floor_carry, floor_chunk
-from experiments.benchmarks.peers import PEERS
-from experiments.benchmarks.presets import PRESETS, Layer, Preset, dense_layers
-from experiments.benchmarks.timing import Times
-from experiments.benchmarks.trainer import LEARNING_RATE
+from benchmarks import numpy_peer, ours, profile, rounds, run, timing
+from benchmarks.costs import matrix_products
+from benchmarks.floor import floor_carry, floor_chunk
+from benchmarks.peers import PEERS
+from benchmarks.presets import PRESETS, Layer, Preset, dense_layers
+from benchmarks.timing import Times
+from benchmarks.trainer import LEARNING_RATE
 from vae.data.pixels import dynamic_binarisation
 from vae.distributions.bernoulli import bernoulli_log_prob
 from vae.objectives import analytic, importance_weighted, log_weight, terms_of
@@ -186,7 +185,7 @@ def test_torch_convolutions_are_ours():
     """Our kernels are filters over 2x2 blocks; entry for entry they are PyTorch's 4x4 filters with stride 2."""
     import torch
 
-    from experiments.benchmarks import torch_peers
+    from benchmarks import torch_peers
 
     model = TINY_CONV.build(vae.Data(shape=TINY_CONV.shape, space="binary"))
     params, state = model.init(jax.random.key(3))
@@ -397,7 +396,7 @@ def rows():
 
 def test_rows_have_what_the_schema_says(rows, tmp_path):
     facts = {"device": "test", "cores": 2, "bytes_per_second": 1e10}
-    benchmark.write(tmp_path / "out.json", rows, facts)
+    run.write(tmp_path / "out.json", rows, facts)
     written = json.loads((tmp_path / "out.json").read_text())
     assert (tmp_path / "out.png").stat().st_size > 1000
     assert [(row["preset"], row["peer"]) for row in written["rows"]] == [
@@ -426,7 +425,7 @@ def test_rows_have_what_the_schema_says(rows, tmp_path):
 
 
 def test_the_table_shows_every_row(rows, capsys):
-    benchmark.show(rows, {"device": "test"})
+    run.show(rows, {"device": "test"})
     printed = capsys.readouterr().out
     assert all(word in printed for word in ("tiny evaluation", "numpy", "not installed", "plain vmap"))
 
@@ -446,15 +445,15 @@ def test_without_mnist_the_pixels_are_random_and_the_facts_say_so(monkeypatch):
         raise FileNotFoundError(name)
 
     monkeypatch.setattr(vae.data, "load", missing)
-    images, source = benchmark.images_of(10)
+    images, source = run.images_of(10)
     assert images.shape == (10, 28, 28, 1)
     assert "random" in source
 
 
 def test_results_are_named_by_their_device():
-    assert benchmark.file_name({"device": "NVIDIA H200", "platform": "gpu", "cores": 16}) == "nvidia-h200"
-    assert benchmark.file_name({"device": "AMD EPYC(TM)", "platform": "cpu", "cores": 2}) == "amd-epyc-tm-2-cores"
-    assert benchmark.device_name()
+    assert run.file_name({"device": "NVIDIA H200", "platform": "gpu", "cores": 16}) == "nvidia-h200"
+    assert run.file_name({"device": "AMD EPYC(TM)", "platform": "cpu", "cores": 2}) == "amd-epyc-tm-2-cores"
+    assert run.device_name()
 
 
 def test_an_evaluation_multiplies_the_decoder_for_every_sample():
@@ -463,7 +462,7 @@ def test_an_evaluation_multiplies_the_decoder_for_every_sample():
 
 def test_a_larger_canvas_is_padded_with_black():
     images = np.full((100, 28, 28, 1), 9, np.uint8)
-    padded = benchmark.fitting(images, PRESETS["conv64"])
+    padded = run.fitting(images, PRESETS["conv64"])
     assert padded.shape == (100 * 28**2 // 64**2, 64, 64, 1)
     assert padded[0].sum() == images[0].sum()
 
@@ -479,4 +478,4 @@ def test_a_larger_canvas_is_padded_with_black():
 )
 def test_names_and_numbers_that_are_not_known_are_refused(flags, sentence):
     with pytest.raises(ValueError, match=sentence[:30]):
-        benchmark.require_known(benchmark.Config(**flags))
+        run.require_known(run.Config(**flags))

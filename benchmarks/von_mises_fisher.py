@@ -1,6 +1,6 @@
 """How many von Mises-Fisher draws a second, beside the usual route through SciPy and a rejection loop?
 
-    python -m experiments.benchmark_von_mises_fisher
+    python -m benchmarks.von_mises_fisher
 
 Both sides turn 4,096 pairs of direction and concentration, dimension 64, into a draw and its divergence from the uniform
 distribution, which is what the forward pass of a hyperspherical autoencoder needs. The usual route leaves the device: Bessel

@@ -1,4 +1,4 @@
-"""One epoch as a whole process, from its launch to its end: `python -m experiments.benchmarks.epoch CONTESTANT IMAGES CACHE`.
+"""One epoch as a whole process, from its launch to its end: `python -m benchmarks.epoch CONTESTANT IMAGES CACHE`.
 
 Imports, compilation and moving the data count. The process of a contestant imports nothing of the others.
 """
@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from experiments.benchmarks.start import REPOSITORY, use_cache
-from experiments.benchmarks.timing import interleave
-from experiments.benchmarks.trainer import Problem, Trainer
+from benchmarks.start import REPOSITORY, use_cache
+from benchmarks.timing import interleave
+from benchmarks.trainer import Problem, Trainer
 
 BATCH_SIZE, HIDDEN, LATENT_DIM = 128, 400, 20
 CONTESTANTS = {"vae, no cache": "vae", "vae, warm cache": "vae", "torch resident": "torch"}
@@ -45,15 +45,15 @@ def measure_epochs(images: np.ndarray, rounds: int) -> dict[str, float]:
 
 def launch(contestant: str, images: Path, cache: str) -> None:
     """Run one process to its end."""
-    command = [sys.executable, "-m", "experiments.benchmarks.epoch", contestant, str(images), cache]
+    command = [sys.executable, "-m", "benchmarks.epoch", contestant, str(images), cache]
     subprocess.run(command, cwd=REPOSITORY, env=dict(os.environ), check=True, capture_output=True)
 
 
 def ours(images: np.ndarray, cache: str) -> Trainer:
     """This library on 784-400-20, in chunks that divide an epoch."""
     use_cache(cache)
-    from experiments.benchmarks import ours
-    from experiments.benchmarks.presets import PRESETS
+    from benchmarks import ours
+    from benchmarks.presets import PRESETS
 
     return ours.build(Problem(PRESETS["mlp"]._replace(log_every=len(images) // BATCH_SIZE), images, None))
 
@@ -61,7 +61,7 @@ def ours(images: np.ndarray, cache: str) -> Trainer:
 def theirs(images: np.ndarray, cache: str) -> Trainer:
     """PyTorch eager with the data in one tensor; the preset by what its peers read of it, since `presets` imports JAX."""
     del cache
-    from experiments.benchmarks import torch_peers
+    from benchmarks import torch_peers
 
     arguments = {"hidden": (HIDDEN,), "latent_dim": LATENT_DIM}
     preset: Any = SimpleNamespace(

@@ -10,8 +10,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from experiments.benchmarks.ours import evaluator
-from experiments.benchmarks.trainer import LEARNING_RATE, Problem, Trainer, batches
+from benchmarks.ours import evaluator
+from benchmarks.trainer import LEARNING_RATE, Problem, Trainer, batches
 from vae.objectives.core import log_ratio
 from vae.types import Data, Key, Model, Settings
 

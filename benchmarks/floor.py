@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from experiments.benchmarks.presets import Layer
-from experiments.benchmarks.timing import seconds_of
+from benchmarks.presets import Layer
+from benchmarks.timing import seconds_of
 
 RATE = 1e-9
 REPEATS = 5

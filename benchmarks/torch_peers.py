@@ -16,10 +16,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from experiments.benchmarks.trainer import LEARNING_RATE, Problem, Trainer, Weights
+from benchmarks.trainer import LEARNING_RATE, Problem, Trainer, Weights
 
 if TYPE_CHECKING:
-    from experiments.benchmarks.presets import Preset
+    from benchmarks.presets import Preset
 
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh}
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)

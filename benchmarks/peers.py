@@ -5,8 +5,8 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from experiments.benchmarks.presets import Preset
-from experiments.benchmarks.trainer import Problem, Trainer
+from benchmarks.presets import Preset
+from benchmarks.trainer import Problem, Trainer
 
 
 class Peer(NamedTuple):
@@ -31,7 +31,7 @@ class Peer(NamedTuple):
     def build(self, problem: Problem) -> Trainer:
         """The peer, ready to train."""
         module, function = self.builder.split(":")
-        return getattr(importlib.import_module(f"experiments.benchmarks.{module}"), function)(problem)
+        return getattr(importlib.import_module(f"benchmarks.{module}"), function)(problem)
 
 
 def trains(preset: Preset) -> bool:

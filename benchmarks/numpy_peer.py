@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments.benchmarks.trainer import LEARNING_RATE, Dense, Problem, Trainer, Weights, batches, flat
+from benchmarks.trainer import LEARNING_RATE, Dense, Problem, Trainer, Weights, batches, flat
 
 DECAYS = (0.9, 0.999)
 EPSILON = 1e-8

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from experiments.benchmarks.presets import Preset
-from experiments.benchmarks.trainer import LEARNING_RATE, Problem, Trainer, Weights
-from vae.data.feed import Feed, feed
+from benchmarks.presets import Preset
+from benchmarks.trainer import LEARNING_RATE, Problem, Trainer, Weights
+from vae.data.feeds import Feed, feed
 from vae.data.pixels import dynamic_binarisation
 from vae.evaluation import evidence
 from vae.training.loop import chunk_length, has_convolution, make_program, on_stored, stored_example

@@ -1,4 +1,4 @@
-"""Where the time of a step goes, operation by operation: `python -m experiments.benchmarks.profile PRESET`.
+"""Where the time of a step goes, operation by operation: `python -m benchmarks.profile PRESET`.
 
 From JAX's own profiler on a CPU: operations are those of the compiled program, and matrix products are told by their names.
 """
@@ -15,8 +15,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from experiments.benchmarks import ours
-from experiments.benchmarks.presets import PRESETS, Preset
+from benchmarks import ours
+from benchmarks.presets import PRESETS, Preset
 
 IMAGES = 2_000
 STEPS = 100

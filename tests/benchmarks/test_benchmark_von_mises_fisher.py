@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import benchmark_von_mises_fisher as benchmark
+from benchmarks import von_mises_fisher as benchmark
 from vae.special import mean_resultant_length, von_mises_fisher_information
 
 
