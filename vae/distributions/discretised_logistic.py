@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
-from vae.numerics import log1mexp
+from vae.special.elementary import log1mexp
 
 LARGEST = 255.0
 

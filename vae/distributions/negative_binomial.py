@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
 from vae.distributions.poisson import Poisson
-from vae.numerics import HALF_LOG_TWO_PI, expm1_minus, stirling_error
+from vae.special.elementary import HALF_LOG_TWO_PI, expm1_minus
+from vae.special.gamma import stirling_error
 
 
 @distribution

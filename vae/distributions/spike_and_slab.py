@@ -11,7 +11,7 @@ from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.normal import Normal
 from vae.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
 from vae.distributions.relaxed_categorical import require_temperature
-from vae.numerics import HALF_LOG_TWO_PI
+from vae.special.elementary import HALF_LOG_TWO_PI
 
 
 @distribution

@@ -29,9 +29,9 @@ from vae.distributions.von_mises_fisher import VonMisesFisher
 from vae.divergences import directional, gaussian
 from vae.divergences.gaussian import Gaussian
 from vae.divergences.kumaraswamy import expected_logs
-from vae.gamma_functions import harmonic, log_beta
-from vae.numerics import as_floats, sigmoid
 from vae.special import mean_resultant_length, mean_resultant_shortfall, von_mises_fisher_information
+from vae.special.elementary import as_floats, sigmoid
+from vae.special.gamma import harmonic, log_beta
 
 Row = Callable[[Any, Any], Array]
 

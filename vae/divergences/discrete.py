@@ -12,7 +12,7 @@ from vae.distributions.categorical import Categorical
 from vae.distributions.relaxed_categorical import StraightThroughCategorical
 from vae.distributions.spike_and_slab import SpikeAndSlab
 from vae.divergences.gaussian import normal_normal
-from vae.numerics import expm1_minus, sigmoid
+from vae.special.elementary import expm1_minus, sigmoid
 
 
 def bernoulli_bernoulli(q: Bernoulli, p: Bernoulli) -> Float[Array, "*event"]:
