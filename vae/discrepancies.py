@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from vae.distributions.base import require
+from vae.requirements import require
 
 Kernel = Callable[[Array], Array]
 """A positive definite kernel of the squared distance."""

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
+from vae.distributions.base import DataSpace, distribution, sum_over_event
 from vae.distributions.gamma import limit_at_end, require_positive, standard_gamma
+from vae.requirements import require_same_shape
 from vae.special.elementary import HALF_LOG_TWO_PI, as_floats
 from vae.special.gamma import entropy_bregman, stirling_error, stirling_error_slope
 

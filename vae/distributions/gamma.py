@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, concrete, distribution, require_same_shape, sum_over_event
+from vae.distributions.base import DataSpace, distribution, sum_over_event
+from vae.requirements import concrete, require_same_shape
 from vae.special.elementary import HALF_LOG_TWO_PI, as_floats
 from vae.special.gamma import log_bregman, stirling_error, stirling_error_slope
 

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, require_value
+from vae.distributions.base import DataSpace, distribution, require_value
+from vae.requirements import require_same_shape
 
 HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import Distribution, require_same_shape
+from vae.distributions.base import Distribution
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.beta import Beta
 from vae.distributions.categorical import Categorical
@@ -29,6 +29,7 @@ from vae.distributions.von_mises_fisher import VonMisesFisher
 from vae.divergences import directional, gaussian
 from vae.divergences.gaussian import Gaussian
 from vae.divergences.kumaraswamy import expected_logs
+from vae.requirements import require_same_shape
 from vae.special import mean_resultant_length, mean_resultant_shortfall, von_mises_fisher_information
 from vae.special.elementary import as_floats, sigmoid
 from vae.special.gamma import harmonic, log_beta

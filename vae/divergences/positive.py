@@ -7,10 +7,10 @@ between two large concentrations; `vae.special.gamma` has the terms.
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from vae.distributions.base import require_same_shape
 from vae.distributions.beta import Beta
 from vae.distributions.gamma import Gamma
 from vae.distributions.laplace import Laplace
+from vae.requirements import require_same_shape
 from vae.special.elementary import as_floats, expm1_minus
 from vae.special.gamma import (
     beta_remainder_bregman,
