@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import jax
 from jaxtyping import Array, Float
+from jaxtyping import PyTree as PyTree
 
 from vae.distributions.base import Distribution
 
 Key = Array
-PyTree = Any
 Params = dict[str, PyTree]
 
 

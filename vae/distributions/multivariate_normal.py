@@ -9,8 +9,8 @@ from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution, require_value, shape_of
-from vae.distributions.normal import HALF_LOG_TWO_PI
 from vae.requirements import concrete, require
+from vae.special.elementary import HALF_LOG_TWO_PI
 
 
 @distribution

@@ -1,6 +1,5 @@
 """The Gaussian with independent components."""
 
-import math
 from typing import ClassVar
 
 import jax
@@ -9,8 +8,7 @@ from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution, require_value
 from vae.requirements import require_same_shape
-
-HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+from vae.special.elementary import HALF_LOG_TWO_PI
 
 
 @distribution
