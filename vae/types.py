@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
+from jaxtyping import PyTree as PyTree
 
 from vae.distributions.base import Distribution
 
 Key = Array
-PyTree = Any
 Params = dict[str, PyTree]
 
 

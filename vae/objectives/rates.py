@@ -5,9 +5,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from vae.distributions.base import require
 from vae.divergences.jensen_shannon import geometric_jensen_shannon_per_factor, interpolating_jensen_shannon_per_factor
 from vae.objectives.core import Rate
+from vae.requirements import require
 from vae.types import Key, Latent
 
 

@@ -13,7 +13,6 @@ from vae.objectives.assembly import Monitor, Seen
 from vae.objectives.core import mean_rates
 from vae.types import Latent, Terms
 
-ACTIVE_VARIANCE = 0.01
 WATCHED_EXAMPLES = 32
 LISTED_DIMENSIONS = 256
 
@@ -59,7 +58,7 @@ def _metrics(collected: tuple[_Watched, ...], terms: Terms, weight: Float[Array,
     for group, (watched, rate) in enumerate(zip(collected, mean_rates(terms.rates, weight), strict=True)):
         metrics[f"kl/{group}"] = rate.reshape(-1) if rate.size <= LISTED_DIMENSIONS else jnp.sum(rate)
         variance = jnp.diagonal(discrepancies.covariance_of_means(watched.mean, watched.mean, weight))
-        metrics[f"active_units/{group}"] = jnp.sum(variance > ACTIVE_VARIANCE).astype(jnp.float32)
+        metrics[f"active_units/{group}"] = jnp.sum(variance > discrepancies.ACTIVE_VARIANCE).astype(jnp.float32)
         if watched.log_densities is not None:
             log_densities = watched.log_densities.T
             rows = jnp.arange(log_densities.shape[0])
