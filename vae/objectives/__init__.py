@@ -13,6 +13,7 @@ is taken once, in the loss. An objective is composed from one choice on each of 
 from vae.objectives.aggressive import aggressive as aggressive
 from vae.objectives.aggressive import hold_at_zero_gradient as hold_at_zero_gradient
 from vae.objectives.assembly import Monitor as Monitor
+from vae.objectives.assembly import Observed as Observed
 from vae.objectives.assembly import Reduced as Reduced
 from vae.objectives.assembly import Regulariser as Regulariser
 from vae.objectives.assembly import Seen as Seen

@@ -1,6 +1,7 @@
 """Watching for collapse: what the latent groups carry, reported at every step, and the sentence that says when they stopped."""
 
 from collections.abc import Mapping, Sequence
+from itertools import count, takewhile
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ from jaxtyping import Array, Float
 
 from vae import discrepancies
 from vae.distributions import Deterministic, Transformed
-from vae.objectives.assembly import Monitor, Seen
+from vae.objectives.assembly import Monitor, Observed, Seen
 from vae.objectives.core import mean_rates
 from vae.types import Latent, Terms
 
@@ -54,26 +55,34 @@ def _each(seen: Seen) -> tuple[_Watched, ...]:
     return tuple(_watch(jax.lax.stop_gradient(latent)) for latent in seen.trace.latents)
 
 
-def _metrics(collected: tuple[_Watched, ...], terms: Terms, weight: Float[Array, "batch"]) -> dict[str, Array]:
-    metrics = {}
-    for group, (watched, rate) in enumerate(zip(collected, mean_rates(terms.rates, weight), strict=True)):
-        metrics[f"kl/{group}"] = rate.reshape(-1) if rate.size <= LISTED_DIMENSIONS else jnp.sum(rate)
+def _observe(collected: tuple[_Watched, ...], terms: Terms, weight: Float[Array, "batch"], rate: str) -> Observed:
+    metrics, information = {}, []
+    for group, (watched, nats) in enumerate(zip(collected, mean_rates(terms.rates, weight), strict=True)):
+        metrics[of_group(rate, group)] = nats.reshape(-1) if nats.size <= LISTED_DIMENSIONS else jnp.sum(nats)
         variance = jnp.diagonal(discrepancies.covariance_of_means(watched.mean, watched.mean, weight))
-        metrics[f"active_units/{group}"] = jnp.sum(variance > ACTIVE_VARIANCE).astype(jnp.float32)
+        metrics[of_group("active_units", group)] = jnp.sum(variance > ACTIVE_VARIANCE).astype(jnp.float32)
         if watched.log_densities is not None:
             log_densities = watched.log_densities.T
             rows = jnp.arange(log_densities.shape[0])
-            metrics[f"mutual_information/{group}"] = discrepancies.mutual_information(log_densities, rows, weight)
-    return metrics
+            information.append(discrepancies.mutual_information(log_densities, rows, weight))
+            metrics[of_group("mutual_information", group)] = information[-1]
+    return Observed(metrics, {"mutual_information": tuple(information)})
 
 
-collapse = Monitor(each=_each, metrics=_metrics)
+def of_group(name: str, group: int) -> str:
+    """The metric's name for one latent group, "kl/0": the only place where such a name is made."""
+    return f"{name}/{group}"
+
+
+collapse = Monitor(each=_each, observe=_observe)
 """Per latent group g, from the minibatch, without gradient:
 
-    kl/g                  mean rate in nats, per dimension where it factorises and has at most `LISTED_DIMENSIONS`
+    kl/g, or rate/g       mean rate in nats, per dimension where it factorises and has at most `LISTED_DIMENSIONS`
     active_units/g        number of dimensions with Var_x E_q[z | x] > 0.01 (Burda et al. 2016, section 5)
     mutual_information/g  I(x; z_g) in nats at the values of the first `WATCHED_EXAMPLES`, at most the log of the batch size;
                           of a deeper group, with x and the sampled ancestors together. Left out for flows and points.
+
+The last ones are also `aux["mutual_information"]`, one entry per group that has it.
 """
 
 
@@ -98,8 +107,9 @@ def _collapsed(record: Mapping[str, Any], threshold: float, group_threshold: flo
     rate = record.get("kl")
     if rate is None:
         return None
-    groups = {name: _sum(value) for name, value in record.items() if name.startswith("kl/") and value is not None}
-    idle = [name.partition("/")[2] for name, nats in groups.items() if nats < group_threshold]
+    names = takewhile(record.__contains__, (of_group("kl", group) for group in count()))
+    groups = [_sum(record[name]) for name in names if record[name] is not None]
+    idle = [str(group) for group, nats in enumerate(groups) if nats < group_threshold]
     if rate < threshold:
         what = f"the latent variables carry {rate:.3g} nats per example"
     elif len(groups) > 1 and idle:
