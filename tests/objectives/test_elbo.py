@@ -10,11 +10,14 @@ from scipy.stats import norm
 
 from vae import discrepancies, networks
 from vae.objectives import (
+    Monitor,
+    Observed,
     absolute,
     adversarial,
     aggressive,
     analytic,
     capacity,
+    collapse,
     combined_importance_weighted,
     elbo,
     extra_rate,
@@ -328,3 +331,31 @@ def test_aggressive_wants_the_mutual_information():
                 initial_state(toys.linear_gaussian(), objective, optax.sgd(0.1), KEY), Batch(jnp.ones((4, 4)), (), jnp.ones(4))
             )
         )
+
+
+# Names in the log
+
+
+def log_of(objective):
+    batch = Batch(x=X, context=(), weight=jnp.ones(N))
+    params, state = MODEL.init(KEY)
+    return jax.eval_shape(lambda: objective.loss(params, Carried(state, ()), KEY, batch, Settings(training=True), MODEL))[1][1]
+
+
+def test_a_metric_keeps_the_name_that_its_maker_gave_it():
+    """Nothing is renamed by how its name begins; a monitor is told what the rates are called."""
+    told = Monitor(each=lambda seen: (), observe=lambda collected, terms, weight, rate: Observed({f"mine/{rate}": weight}))
+    parts = [extra_rate(absolute(), 0.1, "kl/mine"), extra_rate(absolute(), 0.1, "mutual_information/mine")]
+    for rates, rate in ((analytic, "kl"), (geometric_jensen_shannon(), "rate")):
+        metrics = log_of(elbo(rates, regularisers=parts, monitors=(collapse, told)))["metrics"]
+        made = {part.name for part in parts} | {f"mine/{rate}"}
+        assert set(metrics) == {f"{rate}/0", "active_units/0", "mutual_information/0"} | made
+
+
+def test_aggressive_reads_a_field_and_no_name():
+    named_alike = extra_rate(absolute(), 0.1, "mutual_information/mine")
+    objective = aggressive(elbo(regularisers=[named_alike], monitors=()))
+    aux = log_of(elbo(regularisers=[named_alike], monitors=()))
+    with pytest.raises(ValueError, match="reports no mutual information"):
+        objective.update(objective.init(KEY)[1], aux, KEY)
+    assert [number.shape for number in log_of(elbo())["mutual_information"]] == [()]

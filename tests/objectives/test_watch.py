@@ -1,6 +1,6 @@
-"""The warning of a collapse: when, once, and what it names."""
+"""The warning of a collapse: when, once, what it names, and what it costs."""
 
-from vae.objectives import collapse_warning
+from vae.objectives import CollapseWatch, judge, judge_all
 
 
 def records(*rates, groups=None, split="train"):
@@ -12,7 +12,11 @@ def records(*rates, groups=None, split="train"):
 
 def warnings(history, **options):
     """What is said after each record, as a run would ask."""
-    return [collapse_warning(history[: i + 1], **options) for i in range(len(history))]
+    watch, said = CollapseWatch(**options), []
+    for record in history:
+        watch, sentence = judge(watch, record)
+        said.append(sentence)
+    return said
 
 
 def test_said_once_and_names_every_remedy():
@@ -39,4 +43,37 @@ def test_one_idle_group_of_several_is_named():
 def test_validation_and_missing_rates_say_nothing():
     assert warnings(records(0.01, split="validation")) == [None]
     assert warnings([{"step": 1, "split": "train", "kl": None}]) == [None]
-    assert collapse_warning([]) is None
+    assert warnings([{"step": 1, "split": "train", "rate": 0.01, "rate/0": 0.01}]) == [None], "only a KL says what is carried"
+
+
+def test_a_resumed_run_goes_on_where_it_was():
+    history = records(12.0, 3.0, 0.05, 0.01, 5.0, 0.02)
+    for cut in range(len(history) + 1):
+        watch, said = judge_all(CollapseWatch(), history[:cut]), []
+        for record in history[cut:]:
+            watch, sentence = judge(watch, record)
+            said.append(sentence)
+        assert said == warnings(history)[cut:]
+
+
+class Counted(dict):
+    """A record that counts how often it is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, name):
+        self.looks += 1
+        return super().__getitem__(name)
+
+    def get(self, name, default=None):
+        self.looks += 1
+        return super().get(name, default)
+
+
+def test_the_work_per_record_does_not_grow_with_the_run():
+    """Every record is looked at as often as the first one, though 300 more come; none again when a later one is judged."""
+    groups = [{0: [4.0, 1.0], 1: 2.0}] * 300
+    history = [Counted(record) for record in records(*[7.0] * 300, groups=groups)]
+    warnings(history)
+    assert {record.looks for record in history} == {history[0].looks}
+    assert history[0].looks < 10

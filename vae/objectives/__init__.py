@@ -13,6 +13,7 @@ is taken once, in the loss. An objective is composed from one choice on each of 
 from vae.objectives.aggressive import aggressive as aggressive
 from vae.objectives.aggressive import hold_at_zero_gradient as hold_at_zero_gradient
 from vae.objectives.assembly import Monitor as Monitor
+from vae.objectives.assembly import Observed as Observed
 from vae.objectives.assembly import Reduced as Reduced
 from vae.objectives.assembly import Regulariser as Regulariser
 from vae.objectives.assembly import Seen as Seen
@@ -48,6 +49,7 @@ from vae.objectives.importance import multi_sample as multi_sample
 from vae.objectives.importance import multiply_importance_weighted as multiply_importance_weighted
 from vae.objectives.importance import partially_importance_weighted as partially_importance_weighted
 from vae.objectives.importance import renyi as renyi
+from vae.objectives.monitors import collapse as collapse
 from vae.objectives.rates import absolute as absolute
 from vae.objectives.rates import geometric_jensen_shannon as geometric_jensen_shannon
 from vae.objectives.rates import interpolating_jensen_shannon as interpolating_jensen_shannon
@@ -58,5 +60,6 @@ from vae.objectives.regularisers import maximum_mean_discrepancy as maximum_mean
 from vae.objectives.regularisers import moment_matching as moment_matching
 from vae.objectives.regularisers import perceptual as perceptual
 from vae.objectives.regularisers import total_correlation as total_correlation
-from vae.objectives.watch import collapse as collapse
-from vae.objectives.watch import collapse_warning as collapse_warning
+from vae.objectives.watch import CollapseWatch as CollapseWatch
+from vae.objectives.watch import judge as judge
+from vae.objectives.watch import judge_all as judge_all

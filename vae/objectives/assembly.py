@@ -65,15 +65,26 @@ class Regulariser(NamedTuple):
     unit: str = "nats per example"
 
 
+class Observed(NamedTuple):
+    """What a monitor saw of a batch.
+
+    metrics:    numbers for the log, by the name they have there.
+    quantities: fields of the objective's `aux`, for what wraps it.
+    """
+
+    metrics: dict[str, Array]
+    quantities: dict[str, PyTree] = {}  # noqa: RUF012  (never changed)
+
+
 class Monitor(NamedTuple):
     """A quantity of a whole batch that is only reported.
 
     each:    (seen) -> pytree, of one example, inside the vmap.
-    metrics: (collected, terms, weight) -> {name: array}, outside the vmap.
+    observe: (collected, terms, weight, rate) -> Observed, outside the vmap; `rate` is what the log calls the rates.
     """
 
     each: Callable[[Seen], PyTree]
-    metrics: Callable[..., dict[str, Array]]
+    observe: Callable[..., Observed]
 
 
 class Reduced(NamedTuple):
@@ -129,10 +140,10 @@ def assembled(
         numbers, terms, statistics, charged, watched = over_batch(example, example_key, batch)
         reduced = reduce(numbers, terms, batch.weight, settings, carried.objective)
         penalty, own, penalties = charge(regularisers, params, charged, batch.weight, settings, penalty_key)
-        seen = [monitor.metrics(w, terms, batch.weight) for monitor, w in zip(monitors, watched, strict=True)]
-        found = reduced.metrics | penalties | {name: value for numbers in seen for name, value in numbers.items()}
-        metrics = {f"{rate}/{name[3:]}" if name.startswith("kl/") else name: value for name, value in found.items()}
-        aux = {"statistics": statistics, "metrics": metrics, "state": reduced.state}
+        aux = {"statistics": statistics, "metrics": reduced.metrics | penalties, "state": reduced.state}
+        for monitor, w in zip(monitors, watched, strict=True):
+            observed = monitor.observe(w, terms, batch.weight, rate)
+            aux |= observed.quantities | {"metrics": aux["metrics"] | observed.metrics}
         return for_players(reduced.losses, penalty, own), (terms, aux)
 
     texts = tuple(Summand(r.text, r.name, r.level, "once per batch", r.unit) for r in regularisers)

@@ -7,7 +7,7 @@ import jax
 from vae.objectives.assembly import Monitor, Reduced, Regulariser, assembled
 from vae.objectives.charges import Charge, weighted
 from vae.objectives.core import Rate, analytic, batch_mean, mean_rates, rate_name, require_path, terms_of
-from vae.objectives.watch import collapse
+from vae.objectives.monitors import collapse
 from vae.types import Objective, Summand
 
 RECONSTRUCTION = Summand("log p(x|z)", "likelihood", 1.0, "sum over the event, mean over the batch", sign="-")

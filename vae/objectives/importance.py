@@ -14,7 +14,7 @@ from vae.objectives.assembly import Monitor, Reduced, Regulariser, assembled
 from vae.objectives.bound import PENALTY
 from vae.objectives.core import batch_mean
 from vae.objectives.estimators import Estimator, frozen_posterior, reparameterised, scored
-from vae.objectives.watch import collapse
+from vae.objectives.monitors import collapse
 from vae.requirements import require
 from vae.types import Objective, Settings, Summand
 

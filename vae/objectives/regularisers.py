@@ -15,7 +15,7 @@ from vae import discrepancies
 from vae.discrepancies import Kernel
 from vae.objectives.assembly import Regulariser, Seen
 from vae.objectives.core import Rate, batch_mean
-from vae.objectives.watch import as_vector, densities_across_batch
+from vae.objectives.monitors import as_vector, densities_across_batch
 from vae.types import Key, Network, PyTree
 
 

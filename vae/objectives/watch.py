@@ -1,116 +1,64 @@
-"""Watching for collapse: what the latent groups carry, reported at every step, and the sentence that says when they stopped."""
+"""Watching a run for collapse: a state machine that sees each record of training once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from itertools import count, takewhile
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Float
-
-from vae import discrepancies
-from vae.distributions import Deterministic, Transformed
-from vae.objectives.assembly import Monitor, Seen
-from vae.objectives.core import mean_rates
-from vae.types import Latent, Terms
-
-WATCHED_EXAMPLES = 32
-LISTED_DIMENSIONS = 256
+from vae.objectives.monitors import of_group
 
 
-class _Watched(NamedTuple):
-    """What is kept of one group: E_q[z | x], and log q(z_i | x) of this posterior at the values of the first examples."""
+class CollapseWatch(NamedTuple):
+    """What is remembered from record to record, and when to speak.
 
-    mean: Array
-    log_densities: Array | None
-
-
-def as_vector(value: Any) -> Float[Array, "dim"]:
-    """Every leaf of a group's value as one vector of numbers."""
-    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(value)]
-    return jnp.concatenate([leaf.astype(jnp.result_type(leaf, jnp.float32)).reshape(-1) for leaf in leaves])
-
-
-def densities_across_batch(posterior: Any, value: Any, rows: int | None = None, density: str = "log_prob") -> Array:
-    """log q(z_i | x) of this example's posterior at the values of the batch's examples, the first `rows` of them (None: all).
-
-    To be called inside the vmap of the batch: the values are gathered over its axis, so that no posterior, which may hold
-    parameters, has to leave it.
-    """
-    values = jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, "batch")[:rows], value)
-    return jax.vmap(getattr(posterior, density))(values)
-
-
-def _watch(latent: Latent) -> _Watched:
-    """A flow is left out of the densities: scoring another's value would invert it, dimension by dimension."""
-    scored = latent.log_q is not None and not isinstance(latent.posterior, Deterministic | Transformed)
-    return _Watched(
-        mean=as_vector(getattr(latent.posterior, "mean", latent.value)),
-        log_densities=densities_across_batch(latent.posterior, latent.value, WATCHED_EXAMPLES) if scored else None,
-    )
-
-
-def _each(seen: Seen) -> tuple[_Watched, ...]:
-    return tuple(_watch(jax.lax.stop_gradient(latent)) for latent in seen.trace.latents)
-
-
-def _metrics(collected: tuple[_Watched, ...], terms: Terms, weight: Float[Array, "batch"]) -> dict[str, Array]:
-    metrics = {}
-    for group, (watched, rate) in enumerate(zip(collected, mean_rates(terms.rates, weight), strict=True)):
-        metrics[f"kl/{group}"] = rate.reshape(-1) if rate.size <= LISTED_DIMENSIONS else jnp.sum(rate)
-        variance = jnp.diagonal(discrepancies.covariance_of_means(watched.mean, watched.mean, weight))
-        metrics[f"active_units/{group}"] = jnp.sum(variance > discrepancies.ACTIVE_VARIANCE).astype(jnp.float32)
-        if watched.log_densities is not None:
-            log_densities = watched.log_densities.T
-            rows = jnp.arange(log_densities.shape[0])
-            metrics[f"mutual_information/{group}"] = discrepancies.mutual_information(log_densities, rows, weight)
-    return metrics
-
-
-collapse = Monitor(each=_each, metrics=_metrics)
-"""Per latent group g, from the minibatch, without gradient:
-
-    kl/g                  mean rate in nats, per dimension where it factorises and has at most `LISTED_DIMENSIONS`
-    active_units/g        number of dimensions with Var_x E_q[z | x] > 0.01 (Burda et al. 2016, section 5)
-    mutual_information/g  I(x; z_g) in nats at the values of the first `WATCHED_EXAMPLES`, at most the log of the batch size;
-                          of a deeper group, with x and the sampled ancestors together. Left out for flows and points.
-"""
-
-
-def collapse_warning(
-    records: Sequence[Mapping[str, Any]], *, warmed_up: int = 0, threshold: float = 0.1, group_threshold: float = 0.01
-) -> str | None:
-    """A sentence where the last record is the first one that shows a collapse; None before, and ever after.
-
-    records:         of a run, with "step", "split", "kl" and, from the monitor `collapse`, "kl/0", "kl/1", ...
     warmed_up:       step up to which the weight of the rate rises; what happens before is not judged.
     threshold:       nats per example of the whole rate, under which nothing is carried.
     group_threshold: the same for a single group of several.
+    warned:          whether the sentence was said; it is said once.
     """
-    judged = [record for record in records if record.get("split", "train") == "train" and record["step"] >= warmed_up]
-    sentences = [_collapsed(record, threshold, group_threshold) for record in judged]
-    if not sentences or records[-1] is not judged[-1] or any(sentences[:-1]):
-        return None
-    return sentences[-1]
+
+    warmed_up: int = 0
+    threshold: float = 0.1
+    group_threshold: float = 0.01
+    warned: bool = False
 
 
-def _collapsed(record: Mapping[str, Any], threshold: float, group_threshold: float) -> str | None:
-    rate = record.get("kl")
-    if rate is None:
-        return None
-    groups = {name: _sum(value) for name, value in record.items() if name.startswith("kl/") and value is not None}
-    idle = [name.partition("/")[2] for name, nats in groups.items() if nats < group_threshold]
-    if rate < threshold:
-        what = f"the latent variables carry {rate:.3g} nats per example"
-    elif len(groups) > 1 and idle:
-        what = f"latent group {', '.join(idle)} carries under {group_threshold:g} nats per example"
-    else:
-        return None
-    return (
+def judge(watch: CollapseWatch, record: Mapping[str, Any]) -> tuple[CollapseWatch, str | None]:
+    """The watch after a record, and a sentence where it is the first one that shows a collapse.
+
+    record: with "step", "split" and, where the rate is a KL, "kl" and from the monitor `collapse` "kl/0", "kl/1", ... Of a
+            validation, or without a KL, it says nothing.
+
+        watch, sentence = judge(watch, record)
+    """
+    judged = record.get("split", "train") == "train" and record["step"] >= watch.warmed_up
+    if watch.warned or not judged or (what := _collapsed(watch, record)) is None:
+        return watch, None
+    return watch._replace(warned=True), (
         f"at step {record['step']} {what}: the posterior has collapsed onto the prior; raise the weight of the rate slowly "
         '(schedules={"beta": vae.schedules.linear(steps)} or cyclical), give every group free bits '
         "(charge=vae.objectives.free_bits(nats)), lower the learning rate, or take aggressive encoder steps "
         "(vae.objectives.aggressive)."
     )
+
+
+def judge_all(watch: CollapseWatch, records: Iterable[Mapping[str, Any]]) -> CollapseWatch:
+    """The watch after all records of before an interruption."""
+    for record in records:
+        watch, _ = judge(watch, record)
+    return watch
+
+
+def _collapsed(watch: CollapseWatch, record: Mapping[str, Any]) -> str | None:
+    """What a record shows of a collapse, in words."""
+    rate = record.get("kl")
+    if rate is None:
+        return None
+    if rate < watch.threshold:
+        return f"the latent variables carry {rate:.3g} nats per example"
+    names = takewhile(record.__contains__, (of_group("kl", group) for group in count()))
+    groups = [_sum(record[name]) for name in names]
+    idle = ", ".join(str(group) for group, nats in enumerate(groups) if nats < watch.group_threshold)
+    return f"latent group {idle} carries under {watch.group_threshold:g} nats per example" if len(groups) > 1 and idle else None
 
 
 def _sum(value: Any) -> float:

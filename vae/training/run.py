@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from vae.evaluation.evidence import elbo_terms
-from vae.objectives import batch_mean, collapse_warning, total_rate
+from vae.objectives import CollapseWatch, batch_mean, judge, judge_all, total_rate
 from vae.training.interrupt import interruptions
 from vae.training.journal import Journal, Pending
 from vae.training.loop import Program, spans
@@ -67,6 +67,7 @@ def train(run: Run, journal: Journal, state: TrainState, pending: Pending) -> tu
     if step >= run.steps or run.stop(journal.records):
         return state, None
     journal.begin(step)
+    watch = judge_all(CollapseWatch(run.warmed_up), journal.records)
     lengths = list(spans(step, run.steps, (run.log_every, run.checkpoint_every), run.chunk))
     run.program.compile(state, step, lengths[0])
     window: list[Any] = [{name: np.asarray(values) for name, values in pending.items()}] if pending else []
@@ -81,7 +82,7 @@ def train(run: Run, journal: Journal, state: TrainState, pending: Pending) -> tu
                 record = window_record(step, columns, timed * run.batch_size / (time.perf_counter() - clock))
                 journal.write(record)
                 advance(step, record)
-                warn_of_collapse(journal, run.warmed_up)
+                watch = warn_of_collapse(watch, record)
                 require_progress(columns, step, min(LONGEST_SKIP, run.steps))
                 window, timed, clock = [], 0, time.perf_counter()
             if step % run.checkpoint_every == 0 or step == run.steps:
@@ -109,11 +110,12 @@ def checkpoint(evaluation: Evaluation, journal: Journal, state: TrainState, step
         journal.draw(name, figure(model, params, state.model_state))
 
 
-def warn_of_collapse(journal: Journal, warmed_up: int) -> None:
+def warn_of_collapse(watch: CollapseWatch, record: Record) -> CollapseWatch:
     """Log the sentence that says that the posterior has collapsed onto the prior, once per run."""
-    train = [record for record in journal.records if record["split"] == "train"]
-    if sentence := collapse_warning(train, warmed_up=warmed_up):
+    watch, sentence = judge(watch, record)
+    if sentence:
         logger.warning(sentence)
+    return watch
 
 
 def validation_means(model: Model, params: PyTree, model_state: PyTree, batch: Batch, rates: Any) -> dict[str, float]:

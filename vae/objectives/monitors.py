@@ -1,0 +1,83 @@
+"""What is looked at in every batch and not charged for: what the latent groups carry."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vae import discrepancies
+from vae.distributions import Deterministic, Transformed
+from vae.objectives.assembly import Monitor, Observed, Seen
+from vae.objectives.core import mean_rates
+from vae.types import Latent, Terms
+
+WATCHED_EXAMPLES = 32
+LISTED_DIMENSIONS = 256
+
+
+class _Watched(NamedTuple):
+    """What is kept of one group: E_q[z | x], and log q(z_i | x) of this posterior at the values of the first examples."""
+
+    mean: Array
+    log_densities: Array | None
+
+
+def as_vector(value: Any) -> Float[Array, "dim"]:
+    """Every leaf of a group's value as one vector of numbers."""
+    leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(value)]
+    return jnp.concatenate([leaf.astype(jnp.result_type(leaf, jnp.float32)).reshape(-1) for leaf in leaves])
+
+
+def densities_across_batch(posterior: Any, value: Any, rows: int | None = None, density: str = "log_prob") -> Array:
+    """log q(z_i | x) of this example's posterior at the values of the batch's examples, the first `rows` of them (None: all).
+
+    To be called inside the vmap of the batch: the values are gathered over its axis, so that no posterior, which may hold
+    parameters, has to leave it.
+    """
+    values = jax.tree.map(lambda leaf: jax.lax.all_gather(leaf, "batch")[:rows], value)
+    return jax.vmap(getattr(posterior, density))(values)
+
+
+def _watch(latent: Latent) -> _Watched:
+    """A flow is left out of the densities: scoring another's value would invert it, dimension by dimension."""
+    scored = latent.log_q is not None and not isinstance(latent.posterior, Deterministic | Transformed)
+    return _Watched(
+        mean=as_vector(getattr(latent.posterior, "mean", latent.value)),
+        log_densities=densities_across_batch(latent.posterior, latent.value, WATCHED_EXAMPLES) if scored else None,
+    )
+
+
+def _each(seen: Seen) -> tuple[_Watched, ...]:
+    return tuple(_watch(jax.lax.stop_gradient(latent)) for latent in seen.trace.latents)
+
+
+def _observe(collected: tuple[_Watched, ...], terms: Terms, weight: Float[Array, "batch"], rate: str) -> Observed:
+    metrics, information = {}, []
+    for group, (watched, nats) in enumerate(zip(collected, mean_rates(terms.rates, weight), strict=True)):
+        metrics[of_group(rate, group)] = nats.reshape(-1) if nats.size <= LISTED_DIMENSIONS else jnp.sum(nats)
+        variance = jnp.diagonal(discrepancies.covariance_of_means(watched.mean, watched.mean, weight))
+        metrics[of_group("active_units", group)] = jnp.sum(variance > discrepancies.ACTIVE_VARIANCE).astype(jnp.float32)
+        if watched.log_densities is not None:
+            log_densities = watched.log_densities.T
+            rows = jnp.arange(log_densities.shape[0])
+            information.append(discrepancies.mutual_information(log_densities, rows, weight))
+            metrics[of_group("mutual_information", group)] = information[-1]
+    return Observed(metrics, {"mutual_information": tuple(information)})
+
+
+def of_group(name: str, group: int) -> str:
+    """The metric's name for one latent group, "kl/0": the only place where such a name is made."""
+    return f"{name}/{group}"
+
+
+collapse = Monitor(each=_each, observe=_observe)
+"""Per latent group g, from the minibatch, without gradient:
+
+    kl/g, or rate/g       mean rate in nats, per dimension where it factorises and has at most `LISTED_DIMENSIONS`
+    active_units/g        number of dimensions with Var_x E_q[z | x] > 0.01 (Burda et al. 2016, section 5)
+    mutual_information/g  I(x; z_g) in nats at the values of the first `WATCHED_EXAMPLES`, at most the log of the batch size;
+                          of a deeper group, with x and the sampled ancestors together. Left out for flows and points.
+
+The last ones are also `aux["mutual_information"]`, one entry per group that has it.
+"""
