@@ -7,7 +7,9 @@ arguments; nothing is pickled.
 import importlib
 import inspect
 import json
+import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -25,8 +27,18 @@ class Reference(NamedTuple):
 def reference_to(function: Callable, /, **arguments: Any) -> Reference:
     """The reference that `resolve` turns into `function(*given, **arguments)`, in this process and in any later one.
 
-    Raises ValueError for what a fresh process cannot find (a lambda, a function inside a function, one of the script that
-    runs as `__main__`), TypeError for arguments that JSON cannot hold or that the function does not take.
+    Raises ValueError for what a fresh process cannot find (a lambda, a function inside a function, one of a notebook), TypeError
+    for arguments that JSON cannot hold or that the function does not take.
+    """
+    reference = Reference(name_of(function), _as_json(name_of(function), arguments))
+    _check_call(function, reference, inspect.Signature.bind_partial)
+    return reference
+
+
+def name_of(function: Callable) -> str:
+    """The "module:function" by which a fresh process finds a function or a class; that of a script by the script's own name.
+
+    Raises ValueError for what it cannot find.
     """
     module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
     if not module or not name:
@@ -35,15 +47,25 @@ def reference_to(function: Callable, /, **arguments: Any) -> Reference:
         raise ValueError(f"a lambda (in {module}) cannot be found again; write it as a named function in a module.")
     if "<locals>" in name:
         raise ValueError(f"{name} is defined inside another function; move it to the top of module {module}.")
-    if module == "__main__":
-        raise ValueError(f"{name} belongs to the script that runs as __main__; move it to a module that can be imported.")
-    reference = Reference(f"{module}:{name}", _as_json(f"{module}:{name}", arguments))
-    if _find(reference.function) != function:
-        raise ValueError(
-            f"{reference.function} names something else than {function!r}; give it a name of its own in its module."
-        )
-    _check_call(function, reference, inspect.Signature.bind_partial)
-    return reference
+    module = name_of_script() if module == "__main__" else module
+    if module is None:
+        raise ValueError(f"{name} belongs to a session without a file; move it to a module that can be imported.")
+    if named(f"{module}:{name}") != function:
+        raise ValueError(f"{module}:{name} names something else than {function!r}; give it a name of its own in its module.")
+    return f"{module}:{name}"
+
+
+def name_of_script() -> str | None:
+    """The name under which the module that runs as `__main__` can be imported; None in a notebook or at a prompt.
+
+    From then on an import of that name gives the module that runs, not a second copy of it, whose classes would be others.
+    """
+    script = sys.modules["__main__"]
+    spec, file = getattr(script, "__spec__", None), getattr(script, "__file__", None)
+    name = spec.name if spec is not None else Path(file).stem if file and Path(file).suffix == ".py" else None
+    if name is not None:
+        sys.modules.setdefault(name, script)
+    return name
 
 
 def resolve(reference: Reference, *inputs: Any) -> Any:
@@ -57,7 +79,7 @@ def resolve(reference: Reference, *inputs: Any) -> Any:
     Raises ValueError for a module or a name that is not there, TypeError for arguments that the function does not take. What
     the function itself raises passes through.
     """
-    function = _find(reference.function)
+    function = named(reference.function)
     _check_call(function, reference, inspect.Signature.bind, inputs)
     return function(*inputs, **reference.arguments)
 
@@ -85,7 +107,8 @@ def _split(function: Any) -> tuple[str, str]:
     return module, name
 
 
-def _find(function: str) -> Callable:
+def named(function: str) -> Callable:
+    """The function or class that "module:function" names; ValueError where there is none."""
     module_name, name = _split(function)
     try:
         found: Any = importlib.import_module(module_name)

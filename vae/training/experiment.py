@@ -41,13 +41,13 @@ class Select(NamedTuple):
 class Experiment(NamedTuple):
     """Everything that decides the numbers of a training run, and nothing else.
 
-    data:           `Splits`, a `Feed`, a `Dataset`, or arrays with a leading axis of examples; or a function of no arguments that
-                    returns one of these, which is not called where a run is only loaded or sampled from.
+    data:           `Splits`, a `Feed`, a `Dataset`, or arrays with a leading axis of examples; or a function of no arguments
+                    that returns one of these, which is not called where a run is only loaded or sampled from.
     model:          a `Model`; a `Reference` to a function from `Data` to one, so that a file can name it; or such a function.
     steps:          number of steps in all.
     objective:      what is minimised. It owns its rates: validation and reports charge a latent group as it does.
     optimiser:      see `vae.training.optimisers`; Adam at the setting "learning_rate" by default.
-    settings:       levels of the traced numbers ("beta", "learning_rate", "temperature", ...). One that nothing reads is refused.
+    settings:       levels of the traced numbers ("beta", "learning_rate", ...). One that nothing reads is refused.
     schedules:      shapes by setting, see `vae.schedules`.
     seed:           decides everything random; a number or a typed key.
     batch_size:     examples per step, one number per feed where there are several.
@@ -136,6 +136,10 @@ class Plan(NamedTuple):
     key: Key
     start: Callable[[], TrainState]
     program: Program
+
+    def traced_with(self) -> tuple[PyTree, PyTree]:
+        """Shapes of a state and of a stored batch: what a step is traced with."""
+        return jax.eval_shape(self.start), stored_example(self.splits.train, self.experiment.batch_size)
 
     def trained(self, state: TrainState) -> Trained:
         """What a state is worth: its usable parameters, with the settings of its step."""
@@ -233,7 +237,7 @@ def model_of(model: Model | Reference | Callable[[Data], Model], spec: Data) -> 
     built = resolve(model, spec) if isinstance(model, Reference) else model(spec) if callable(model) else model
     if not isinstance(built, Model):
         raise TypeError(
-            f"the model is {type(built).__name__}; wanted a vae.Model, a function from vae.Data to one, or vae.reference_to(one)."
+            f"the model is a {type(built).__name__}; wanted a vae.Model, a function from vae.Data to one, or vae.reference_to it."
         )
     return built
 
@@ -294,8 +298,3 @@ def require_positive(**values: int) -> None:
     for name, value in values.items():
         if value < 1:
             raise ValueError(f"{name} is {value}; wanted at least 1.")
-
-
-def example_of(plan: Plan) -> tuple[PyTree, PyTree]:
-    """Shapes of a state and of a stored batch: what a step is traced with."""
-    return jax.eval_shape(plan.start), stored_example(plan.splits.train, plan.experiment.batch_size)

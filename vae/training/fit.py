@@ -1,152 +1,142 @@
-"""`fit`: train a model, keep what is needed to go on, and report on the way."""
+"""`fit`: train an experiment, keep what is needed to go on, and report on the way."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-import optax
 
-from vae.data.feeds import Feed, feed
-from vae.evaluation.evidence import rates_of
-from vae.objectives import Rate, analytic
-from vae.reference import Reference, resolve
-from vae.schedules import require_within
+from vae.data.feeds import each_feed
+from vae.reference import Reference
+from vae.training import workdir as files
+from vae.training.experiment import Experiment, Host, Plan, planned, require_positive
+from vae.training.identity import flags, identity_of, versions
 from vae.training.journal import open_journal
-from vae.training.loop import chunk_length, has_convolution, make_program, on_stored, stored_example
-from vae.training.records import Record, Writer
-from vae.training.run import Evaluation, Run, train
-from vae.training.state import TrainState, initial_state, usable_params
-from vae.training.step import by_player, make_train_step
-from vae.training.stopping import Stop, never
-from vae.types import Batch, Key, Model, Objective, PyTree
+from vae.training.reading import require_read
+from vae.training.records import Record
+from vae.training.run import Run, train
+from vae.training.shapes import spec_to_json
+from vae.training.state import TrainState, usable_params
+from vae.training.validation import terms_of_feed, validator
+from vae.types import Model, PyTree, Settings, Trained
 
 
 class Fitted(NamedTuple):
     """What `fit` returns.
 
-    model:   the model, built where a reference to it was given.
-    state:   the train state after the last step taken.
+    trained: the model with the parameters of the last step taken, what `vae.evaluation` and `vae.reports` take.
+    state:   the train state after that step.
     records: every record of the run, those of before an interruption included.
     signal:  the signal that interrupted it; None for a run that came to its end.
     """
 
-    model: Model
+    trained: Trained
     state: TrainState
     records: list[Record]
     signal: int | None
+
+    @property
+    def model(self) -> Model:
+        """The model, built where a reference to it was given."""
+        return self.trained.model
 
     @property
     def params(self) -> PyTree:
         """The parameters to use: the moving average where one is kept."""
         return usable_params(self.state)
 
+    def __repr__(self) -> str:
+        how = "finished" if self.signal is None else f"stopped by signal {self.signal}"
+        lines = [f"Fitted({how} at step {int(self.state.step):,}, {len(self.records)} records)", f"  {self.trained!r}"]
+        return "\n".join([*lines, *(f"  {split}: {numbers}" for split, numbers in self._last().items())])
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f"<tr><th>{split}</th><td>{numbers}</td></tr>" for split, numbers in self._last().items())
+        return f"<p>{repr(self).splitlines()[0]}<br>{self.trained!r}</p><table>{rows}</table>"
+
+    def _last(self) -> dict[str, str]:
+        """The newest numbers of each split, in words."""
+        newest = {record["split"]: record for record in self.records}
+        return {split: headline_numbers(record) for split, record in newest.items()}
+
+
+def headline_numbers(record: Record) -> str:
+    """The single numbers of a record, in words."""
+    single = {name: value for name, value in record.items() if isinstance(value, float) and "/" not in name}
+    return ", ".join(f"{name} {value:,.6g}" for name, value in single.items())
+
 
 def fit(
-    model: Model | Reference,
-    objective: Objective,
-    optimiser: optax.GradientTransformation | Mapping[str, optax.GradientTransformation],
-    data: Feed | PyTree,
-    key: Key,
-    *,
-    steps: int,
-    batch_size: int = 128,
-    validation: Batch | None = None,
-    workdir: str | Path | None = None,
-    settings: Mapping[str, float] | None = None,
-    schedules: Mapping[str, Callable] | None = None,
-    average_decay: float | None = None,
-    rates: Rate | Sequence[Rate] = analytic,
-    chunk: int | None = None,
-    log_every: int = 100,
-    checkpoint_every: int | None = None,
-    metrics: Mapping[str, Callable] | None = None,
-    figures: Mapping[str, Callable] | None = None,
-    stop: Stop = never,
-    writers: Sequence[Writer] = (),
-    initial_params: PyTree | None = None,
-    experiment: Mapping[str, Any] | None = None,
-    provenance: Mapping[str, Any] | None = None,
-    progress: bool = True,
+    experiment: Experiment, workdir: str | Path | None = None, host: Host | None = None, resume: str = "same"
 ) -> Fitted:
-    """Train a model, or go on with the run that `workdir` holds.
+    """Train an experiment, or go on with the run that `workdir` holds.
 
-    model:            a Model, or a `Reference` to a function from `Data` to a Model, so that `vae.load` can build it again.
-    objective:        what is minimised.
-    optimiser:        an optax transformation, or one per player ("posterior", "generative", "objective").
-    data:             a `Feed`, or a pytree of arrays with a leading axis of examples.
-    key:              decides everything random: the same key gives the same run.
-    steps:            number of steps in all, those of before an interruption included.
-    validation:       examples for the validation ELBO (at beta 1, on fixed noise), by which the best checkpoint is chosen.
-    workdir:          where checkpoints and records go; None keeps nothing. One that holds this run is resumed, bit for bit.
-    settings:         levels of the traced numbers; "beta" weighs the rate, "learning_rate" multiplies the optimiser's updates.
-    schedules:        shapes by setting, see `vae.schedules`.
-    average_decay:    decay of a moving average of the parameters; where given, the average is what is evaluated.
-    rates:            how each group is charged in the validation ELBO.
-    chunk:            steps per compiled program, shortened to divide the periods; never shows in the numbers. None chooses.
-    log_every:        steps between records.
-    checkpoint_every: steps between checkpoints, each with a validation; None means ten in the whole run.
-    metrics:          your own validation metrics, name -> function(model, params, model_state) -> number.
-    figures:          your own figures, name -> function(model, params, model_state) -> matplotlib Figure; drawn at checkpoints.
-    stop:             records -> whether to stop early, asked after each validation, such as `vae.training.patience`.
-    writers:          further places for the records.
-    initial_params:   parameters to start from instead of `model.init`'s.
-    experiment:       JSON that identifies the run; a resumed run must agree in it.
-    provenance:       JSON to keep beside the run's own provenance.
-    progress:         whether a progress bar is drawn.
+    experiment: everything that decides the numbers.
+    workdir:    where checkpoints and records go; None keeps nothing. One that holds this run is resumed, bit for bit.
+    host:       how it is run and watched, which never shows in the numbers.
+    resume:     "same" refuses a directory that holds another run, in a sentence that says what differs; "anyway" goes on.
+
+    >>> images = np.random.default_rng(0).random((256, 8, 8, 1)).astype(np.float32)
+    >>> model = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[16], likelihood="normal")
+    >>> vae.fit(vae.Experiment(data=images, model=model, steps=20), host=vae.Host(progress=False)).state.step.item()
+    20
 
     Raises RunError for a work directory that cannot be used, DivergedError when many steps in a row had no finite gradient,
-    ValueError for settings out of range.
+    ValueError for numbers out of range and for settings that nothing reads.
     """
-    source = data if isinstance(data, Feed) else feed(data)
-    checkpoint_every = max(1, steps // 10) if checkpoint_every is None else checkpoint_every
-    _require_positive(steps=steps, batch_size=batch_size, log_every=log_every, checkpoint_every=checkpoint_every)
-    if batch_size > source.size:
-        raise ValueError(f"batch_size is {batch_size}, more than the {source.size} training examples; choose a smaller one.")
-    for name, level in (settings or {}).items():
-        if not np.isfinite(level):
-            raise ValueError(f"the setting {name} is {level}; wanted a finite number.")
-    for name, schedule in (schedules or {}).items():
-        require_within(name, schedule, steps)
-    built = resolve(model, source.spec) if isinstance(model, Reference) else model
-    transformation = by_player(optimiser) if isinstance(optimiser, Mapping) else optimiser
-    train_step = make_train_step(built, objective, transformation, schedules, average_decay)
-    start = partial(initial_state, built, objective, transformation, key, settings, average=average_decay is not None)
-    identity = {
-        "experiment": dict(experiment or {}),
+    host = Host() if host is None else host
+    plan = planned(experiment._replace(validate_every=period_of_validation(experiment, workdir)))
+    require_positive(log_every=host.log_every, **({} if host.save_every is None else {"save_every": host.save_every}))
+    validate = validator(plan.experiment.objective, plan.splits.validation)
+    require_read(plan, None if validate is None else partial(validated_at, plan))
+    config = partial(config_of, plan, experiment.model, host)
+    with open_journal(workdir, config, provenance_of(plan, host, workdir), host.writers, resume) as journal:
+        state, pending = journal.restore(plan.start)
+        state, signal = train(Run(plan, host, validate), journal, state, pending)
+        return Fitted(plan.trained(state), state, journal.records, signal)
+
+
+def config_of(plan: Plan, model: Any, host: Host) -> dict[str, Any]:
+    """What is written of a run in `config.json`: its script for people, its numbers, and the digests of what it computes."""
+    experiment = plan.experiment
+    return {
+        "origin": None if host.origin is None else host.origin._asdict(),
         "model": model._asdict() if isinstance(model, Reference) else None,
-        "data": {"shape": source.spec.shape, "space": source.spec.space, "size": source.size},
-        "fit": {
-            "steps": steps,
-            "batch_size": batch_size,
-            "key": np.asarray(jax.random.key_data(key)).tolist(),
-            "settings": dict(settings or {}),
-            "schedules": {name: str(getattr(s, "name", s)) for name, s in (schedules or {}).items()},
-            "average_decay": average_decay,
+        "run": {
+            "steps": experiment.steps,
+            "batch_size": experiment.batch_size,
+            "key": np.asarray(jax.random.key_data(plan.key)).tolist(),
+            "settings": {name: float(level) for name, level in experiment.settings.items()},
+            "average_decay": experiment.average_decay,
+            "validate_every": experiment.validate_every,
+            "select": list(experiment.select),
         },
+        "data": spec_to_json(plan.spec),
+        "precision": flags(),
+        "digests": identity_of(plan),
+        "versions": versions(),
     }
-    with open_journal(workdir, identity, provenance or {}, writers) as journal:
-        state, pending = journal.restore(start, initial_params)
-        convolves = partial(has_convolution, partial(on_stored, train_step, source), state, stored_example(source, batch_size))
-        run = Run(
-            program=make_program(train_step, source, batch_size),
-            evaluation=Evaluation(built, validation, rates_of(rates), metrics or {}, figures or {}),
-            steps=steps,
-            batch_size=batch_size,
-            log_every=log_every,
-            checkpoint_every=checkpoint_every,
-            chunk=chunk_length(chunk, (log_every, checkpoint_every), convolves),
-            stop=stop,
-            warmed_up=max(steps // 10, getattr((schedules or {}).get("beta"), "horizon", None) or 0),
-            progress=progress,
-        )
-        state, signal = train(run, journal, state, pending)
-        return Fitted(built, state, journal.records, signal)
 
 
-def _require_positive(**values: int) -> None:
-    for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}; wanted at least 1.")
+def period_of_validation(experiment: Experiment, workdir: str | Path | None) -> int | None:
+    """The period given; where none is, that of the run that is resumed, since raising its steps must not move it."""
+    if experiment.validate_every is not None or workdir is None or not (Path(workdir) / files.CONFIG).is_file():
+        return experiment.validate_every
+    return files.read_config(workdir)["run"].get("validate_every")
+
+
+def provenance_of(plan: Plan, host: Host, workdir: str | Path | None) -> Mapping[str, Any]:
+    """What is known of where a run comes from."""
+    sizes = each_feed(lambda one: one.size, plan.splits.train)
+    return {"training_examples": sizes, **host.provenance}
+
+
+def validated_at(plan: Plan, settings: Mapping[str, Any]) -> PyTree:
+    """The terms of the validation as a function of the settings; to be traced, in order to see which of them it reads."""
+    state = jax.eval_shape(plan.start)
+    params, model_state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (usable_params(state), state.model_state))
+    trained = Trained(plan.model, params, model_state, Settings(settings), plan.spec)
+    return next(terms_of_feed(plan.experiment.objective, plan.splits.validation)(trained))

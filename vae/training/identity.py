@@ -17,7 +17,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from vae.data.feeds import Feed, batch_like, each_feed
 from vae.training.digest import tree_sha256
-from vae.training.experiment import Experiment, Plan, example_of, planned, start_of
+from vae.training.experiment import Experiment, Plan, planned, start_of
 from vae.training.step import PARTS
 from vae.types import PyTree, Trained
 
@@ -45,7 +45,7 @@ def identity(experiment: Experiment) -> dict[str, str]:
 
 def identity_of(plan: Plan) -> dict[str, str]:
     """`identity` of an experiment that is planned already; its step is traced once, for this and for compilation."""
-    digests = program_digests(plan.program.step.trace(*example_of(plan)).jaxpr)
+    digests = program_digests(plan.program.step.trace(*plan.traced_with()).jaxpr)
     digests["start"] = start_digest(plan)
     trains = each_feed(feed_digest, plan.splits.train)
     digests |= {f"train/{name}": digest for name, digest in trains.items()} if isinstance(trains, dict) else {"train": trains}

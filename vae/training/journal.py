@@ -15,7 +15,6 @@ from vae.training.checkpoint import Checkpoints
 from vae.training.provenance import git_state, provenance, read_json, write_json
 from vae.training.records import JsonLines, Record, TensorBoard, Writer, records_until, write_all
 from vae.training.state import TrainState
-from vae.types import PyTree
 
 Pending = dict[str, list]
 
@@ -38,18 +37,19 @@ class Journal:
     records: list[Record] = field(default_factory=list)
     writers: tuple[Writer, ...] = ()
 
-    def restore(self, start: Callable[[], TrainState], initial_params: PyTree | None) -> tuple[TrainState, Pending]:
+    def restore(self, start: Callable[[], TrainState]) -> tuple[TrainState, Pending]:
         """The state to go on from and the metrics of its unfinished window: those of the latest whole checkpoint, or the first.
 
-        Records of later steps are dropped, since their steps are about to be taken again.
+        The settings are those asked for, which for the same run are those saved. Records of later steps are dropped, since
+        their steps are about to be taken again.
         """
         state, pending = None, {}
         if self.checkpoints is not None and self.checkpoints.latest_step() is not None:
-            restored = self.checkpoints.restore(jax.eval_shape(start))
-            state, pending = restored.state, restored.notes.get("pending", {})
-        if state is None:
-            state = start()
-            state = state if initial_params is None else with_params(state, initial_params)
+            template = jax.eval_shape(start)._replace(settings={})
+            restored = self.checkpoints.restore(template, partial=True)
+            levels = start().settings
+            state, pending = restored.state._replace(settings=levels), restored.notes.get("pending", {})
+        state = start() if state is None else state
         if self.directory is not None:
             self.records = records_until(self.directory / files.METRICS, int(state.step))
         return state, pending
@@ -69,10 +69,10 @@ class Journal:
         self.records.append(record)
         write_all((*self.writers, *self.extra), record)
 
-    def save(self, step: int, state: TrainState, score: float | None, pending: Pending) -> None:
+    def save(self, step: int, state: TrainState, score: float | None, notes: Mapping[str, Any]) -> None:
         """Save a checkpoint, once per step."""
         if self.checkpoints is not None and self.checkpoints.latest_step() != step:
-            self.checkpoints.save(step, state, score=score, notes={"pending": pending})
+            self.checkpoints.save(step, state, score=score, notes=notes)
 
     def draw(self, name: str, figure: Any) -> None:
         """Save a figure under its name."""
@@ -89,13 +89,22 @@ class Journal:
 
 @contextlib.contextmanager
 def open_journal(
-    workdir: str | Path | None, identity: Mapping[str, Any], extra_provenance: Mapping[str, Any], writers: Sequence[Writer]
+    workdir: str | Path | None,
+    config: Callable[[], Mapping[str, Any]],
+    extra_provenance: Mapping[str, Any] = {},
+    writers: Sequence[Writer] = (),
+    resume: str = "same",
 ) -> Iterator[Journal]:
-    """The journal of the run that `identity` describes, closed and waited for however the block is left."""
+    """The journal of the run that config() describes, closed and waited for however the block is left.
+
+    config: asked for only where there is a directory to write it to.
+    """
     with contextlib.ExitStack() as stack:
         directory = checkpoints = None
         if workdir is not None:
-            directory = stack.enter_context(files.open_run(workdir, dict(identity)))
+            opened = stack.enter_context(files.open_run(workdir, dict(config()), resume))
+            directory = opened.directory
+            extra_provenance = {**extra_provenance, **({"differences": opened.notes} if opened.notes else {})}
             (directory / files.FIGURES).mkdir(exist_ok=True)
             checkpoints = stack.enter_context(Checkpoints(directory / files.CHECKPOINTS))
         journal = Journal(directory, checkpoints, writers, extra_provenance)
@@ -111,4 +120,5 @@ def record_start(path: Path, step: int, extra: Mapping[str, Any]) -> None:
         return
     found = read_json(path)
     again = {"step": step, "command": sys.argv, **git_state(), "started_utc": datetime.now(UTC).isoformat(timespec="seconds")}
+    again |= {"differences": extra["differences"]} if "differences" in extra else {}
     write_json(path, found | {"resumed": [*found.get("resumed", []), again]})

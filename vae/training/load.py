@@ -1,65 +1,83 @@
-"""A finished or running run, read back."""
+"""A finished or running run, read back; no data are read."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
-from vae.reference import Reference, resolve
+from vae.reference import Reference
 from vae.training import workdir as files
 from vae.training.checkpoint import Checkpoints
-from vae.types import Data, Model, PyTree
+from vae.training.experiment import Experiment, Origin, model_of
+from vae.training.origin import experiment_of
+from vae.training.shapes import spec_from_json
+from vae.types import Data, Model, Trained
+
+Which = Literal["best", "latest"]
 
 
 class Loaded(NamedTuple):
-    """A model and its parameters.
+    """A run on disk.
 
-    model:       built again from the reference in the run's configuration.
-    params:      the parameters; their moving average where the run keeps one.
-    model_state: what the model carries.
-    step:        the step of the checkpoint.
-    which:       "best" or "latest", as asked for.
-    data:        shape and space of the data it was trained on.
-    config:      the run's configuration.
+    trained: the model with its parameters; their moving average where the run keeps one.
+    step:    of the checkpoint.
+    which:   "best" or "latest", as asked for.
+    config:  the run's configuration, in the present format.
+    workdir: where it was found.
     """
 
-    model: Model
-    params: PyTree
-    model_state: PyTree
+    trained: Trained
     step: int
     which: str
-    data: Data
     config: Mapping[str, Any]
+    workdir: Path
 
 
-def load(workdir: str | Path, which: Literal["best", "latest"] = "best", model: Model | None = None) -> Loaded:
-    """Give a notebook the model of a run and its parameters back; also in a fresh process, also while the run goes on.
+def load(
+    workdir: str | Path, which: Which = "best", experiment: Experiment | None = None, model: Model | None = None
+) -> Trained:
+    """The model of a run with its parameters; in another process too, and while the run goes on.
 
-    which: "best" by validation ELBO, or "latest"; a run without validation has no best.
-    model: needed where the run was fitted with a model instead of a reference to one.
+    which:             "best" by the metric that the run selects by, or "latest"; a run without validation has no best.
+    experiment, model: needed where the run's files cannot name its model: it was fitted in a notebook, with a model object.
+
+    >>> trained = vae.load("runs/mine", "latest")
+    >>> images = vae.evaluation.decode_means(trained, vae.evaluation.sample_prior(trained, jax.random.key(0), 16))
 
     Raises RunError for a directory that is not a run, CheckpointError where there is nothing to load.
     """
+    return load_run(workdir, which, experiment, model).trained
+
+
+def load_run(
+    workdir: str | Path, which: Which = "best", experiment: Experiment | None = None, model: Model | None = None
+) -> Loaded:
+    """`load`, with what else the directory says of the run."""
     if which not in ("best", "latest"):
         raise ValueError(f"which is {which!r}; wanted 'best' or 'latest'.")
     config = files.read_config(workdir)
-    data = Data(shape=tuple(config["data"]["shape"]), space=config["data"]["space"])
-    if model is None:
-        model = resolve(_reference(workdir, config), data)
+    spec = spec_from_json(config["data"])
+    model = model_of_run(workdir, config, spec, experiment) if model is None else model
     params, model_state = jax.eval_shape(model.init, jax.random.key(0))
-    averaged = config["fit"]["average_decay"] is not None
-    template = {"average" if averaged else "params": params, "model_state": model_state}
+    kept = "params" if config["run"]["average_decay"] is None else "average"
     with Checkpoints(Path(workdir) / files.CHECKPOINTS, read_only=True) as checkpoints:
-        restored = checkpoints.restore(template, which, partial=True)
-    params = restored.state["average" if averaged else "params"]
-    return Loaded(model, params, restored.state["model_state"], restored.step, which, data, config)
+        restored = checkpoints.restore({kept: params, "model_state": model_state}, which, partial=True)
+    settings = {n: jnp.float32(v) for n, v in restored.notes.get("settings", config["run"]["settings"]).items()}
+    trained = Trained(model, restored.state[kept], restored.state["model_state"], settings, spec)
+    return Loaded(trained, restored.step, which, config, Path(workdir))
 
 
-def _reference(workdir: str | Path, config: Mapping[str, Any]) -> Reference:
-    if config.get("model") is None:
-        raise files.RunError(
-            f"the run in {workdir} was fitted with a model object, which no file can hold; pass it as model=, "
-            "or fit with vae.reference_to(your_function, ...)."
-        )
-    return Reference(**config["model"])
+def model_of_run(workdir: str | Path, config: Mapping[str, Any], spec: Data, experiment: Experiment | None = None) -> Model:
+    """The model of a run, built again: from the experiment given, by its reference, or by its script."""
+    if experiment is not None:
+        return model_of(experiment.model, spec)
+    if config["model"] is not None:
+        return model_of(Reference(**config["model"]), spec)
+    if config["origin"] is not None:
+        return model_of(experiment_of(Origin(**config["origin"])).model, spec)
+    raise files.RunError(
+        f"the run in {workdir} was fitted with a model object, which no file can hold; pass experiment= or model=, "
+        "or fit with vae.reference_to(your_function, ...)."
+    )

@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
-from vae.training.experiment import Plan, example_of
+from vae.training.experiment import Plan
 from vae.types import PyTree, settings_asked_for
 
 
 def require_read(plan: Plan, validate: Callable[[Mapping[str, Any]], PyTree] | None, swept: Collection[str] = ()) -> None:
     """Refuse a setting that changes nothing.
 
-    validate: settings -> what the validation finds; None for a run without one. Traced only if the step leaves a setting unread.
+    validate: settings -> what the validation finds; None for a run without one. Traced only if the step leaves one unread.
     swept:    settings that a sweep adds to those of the experiment.
 
     Raises ValueError naming the settings that nothing reads, and those that something does.
@@ -31,7 +31,7 @@ def require_read(plan: Plan, validate: Callable[[Mapping[str, Any]], PyTree] | N
 
 def read_by_step(plan: Plan) -> set[str]:
     """The settings on which anything depends that a step changes or reports."""
-    state, stored = example_of(plan)
+    state, stored = plan.traced_with()
     traced = plan.program.step.trace(state, stored)
     given = jax.tree.map(lambda leaf: False, (state, stored))
     named = (given[0]._replace(settings={name: name for name in state.settings}), given[1])

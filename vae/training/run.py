@@ -2,29 +2,25 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from vae.evaluation.evidence import elbo_terms
-from vae.objectives import CollapseWatch, batch_mean, judge, judge_all, total_rate
+from vae.objectives import CollapseWatch, judge, judge_all
+from vae.training.experiment import Host, Plan, score_of
 from vae.training.interrupt import interruptions
 from vae.training.journal import Journal, Pending
-from vae.training.loop import Program, spans
+from vae.training.loop import chunk_length, has_convolution, spans
 from vae.training.progress import progress_bar
 from vae.training.records import Record
-from vae.training.state import TrainState, usable_params
-from vae.training.stopping import Stop
-from vae.types import Batch, Model, PyTree
-
-VALIDATION_KEY = 20_131_220
-"""Seed of the validation noise; fixed, so that the best checkpoint does not depend on luck or on the run's seed."""
+from vae.training.state import TrainState
+from vae.training.step import settings_at
+from vae.training.validation import Validate
 
 LONGEST_SKIP = 100
 """Steps in a row without a finite gradient after which a run is stopped."""
-
 
 logger = logging.getLogger("vae")
 
@@ -33,29 +29,12 @@ class DivergedError(ValueError):
     """Training that cannot go on, in one sentence."""
 
 
-class Evaluation(NamedTuple):
-    """What is asked of the model at each checkpoint; see `fit`."""
-
-    model: Model
-    validation: Batch | None
-    rates: Any
-    metrics: Mapping[str, Callable]
-    figures: Mapping[str, Callable]
-
-
 class Run(NamedTuple):
-    """What stays fixed while a run trains; see `fit`."""
+    """What stays fixed while a run trains: what it is, how it is looked at, and how it is validated."""
 
-    program: Program
-    evaluation: Evaluation
-    steps: int
-    batch_size: int
-    log_every: int
-    checkpoint_every: int
-    chunk: int
-    stop: Stop
-    warmed_up: int
-    progress: bool
+    plan: Plan
+    host: Host
+    validate: Validate | None
 
 
 def train(run: Run, journal: Journal, state: TrainState, pending: Pending) -> tuple[TrainState, int | None]:
@@ -63,51 +42,88 @@ def train(run: Run, journal: Journal, state: TrainState, pending: Pending) -> tu
 
     pending: metrics of the steps since the last record, of a run that was interrupted between two records.
     """
+    plan, host, steps = run.plan, run.host, run.plan.experiment.steps
     step = int(state.step)
-    if step >= run.steps or run.stop(journal.records):
+    if step >= steps or host.stop(journal.records):
         return state, None
     journal.begin(step)
-    watch = judge_all(CollapseWatch(run.warmed_up), journal.records)
-    lengths = list(spans(step, run.steps, (run.log_every, run.checkpoint_every), run.chunk))
-    run.program.compile(state, step, lengths[0])
+    watch = judge_all(CollapseWatch(warmed_up(plan)), journal.records)
+    lengths = list(spans(step, steps, periods(run), length_of_chunk(run)))
+    plan.program.compile(state, step, lengths[0])
     window: list[Any] = [{name: np.asarray(values) for name, values in pending.items()}] if pending else []
     clock, timed = time.perf_counter(), 0
-    with interruptions() as stop, progress_bar(step, run.steps, enabled=run.progress) as advance:
+    with interruptions() as stop, progress_bar(step, steps, enabled=host.progress) as advance:
         for length in lengths:
-            state, metrics = run.program.run(state, step, length)
+            state, metrics = plan.program.run(state, step, length)
             window.append(metrics)
             step, timed = step + length, timed + length
-            if step % run.log_every == 0 or step == run.steps:
+            if step % host.log_every == 0 or step == steps:
                 columns = on_host(window)
-                record = window_record(step, columns, timed * run.batch_size / (time.perf_counter() - clock))
+                record = window_record(step, columns, timed * examples_per_step(plan) / (time.perf_counter() - clock))
                 journal.write(record)
                 advance(step, record)
                 watch = warn_of_collapse(watch, record)
-                require_progress(columns, step, min(LONGEST_SKIP, run.steps))
+                require_progress(columns, step, min(LONGEST_SKIP, steps))
                 window, timed, clock = [], 0, time.perf_counter()
-            if step % run.checkpoint_every == 0 or step == run.steps:
-                checkpoint(run.evaluation, journal, state, step, on_host(window))
-                if run.stop(journal.records):
+            if due(step, steps, plan.experiment.validate_every):
+                checkpoint(run, journal, state, step, on_host(window))
+                if host.stop(journal.records):
                     break
                 clock, timed = time.perf_counter(), 0
+            elif stop.requested or due(step, steps, host.save_every):
+                save(run, journal, state, step, None, on_host(window))
             if stop.requested:
-                journal.save(step, state, None, as_json(on_host(window)))
                 break
-    return state, None if stop.signal is None or step == run.steps else int(stop.signal)
+    return state, None if stop.signal is None or step == steps else int(stop.signal)
 
 
-def checkpoint(evaluation: Evaluation, journal: Journal, state: TrainState, step: int, columns: dict[str, np.ndarray]) -> None:
-    """Validate, save with the validation ELBO as the score, and draw the user's figures."""
-    model, params = evaluation.model, usable_params(state)
+def checkpoint(run: Run, journal: Journal, state: TrainState, step: int, columns: dict[str, np.ndarray]) -> None:
+    """Validate, save with the selected metric as the score, and draw the user's figures."""
+    trained = run.plan.trained(state)
     record: Record = {"step": step, "split": "validation"}
-    if evaluation.validation is not None:
-        record |= validation_means(model, params, state.model_state, evaluation.validation, evaluation.rates)
-    record |= {name: float(metric(model, params, state.model_state)) for name, metric in evaluation.metrics.items()}
+    if run.validate is not None:
+        record |= run.validate(trained)
+    record |= {name: float(metric(trained)) for name, metric in run.plan.experiment.metrics.items()}
     if len(record) > 2:
         journal.write(record)
-    journal.save(step, state, record.get("elbo"), as_json(columns))
-    for name, figure in evaluation.figures.items():
-        journal.draw(name, figure(model, params, state.model_state))
+    save(run, journal, state, step, score_of(record, run.plan.experiment.select), columns)
+    for name, figure in run.host.figures.items():
+        journal.draw(name, figure(trained))
+
+
+def save(run: Run, journal: Journal, state: TrainState, step: int, score: float | None, columns: dict[str, Any]) -> None:
+    """Save a checkpoint with what is not in the state: the unfinished window, and the settings of its step."""
+    if journal.checkpoints is not None:
+        settings = settings_at(state.settings, run.plan.experiment.schedules, state.step)
+        journal.save(step, state, score, {"pending": as_json(columns), "settings": as_json(jax.device_get(settings))})
+
+
+def due(step: int, steps: int, period: int | None) -> bool:
+    """Whether something of a period is done after this step; at the last one in any case, where there is a period."""
+    return period is not None and (step % period == 0 or step == steps)
+
+
+def periods(run: Run) -> tuple[int, ...]:
+    """Steps that no chunk crosses a multiple of."""
+    given = (run.host.log_every, run.plan.experiment.validate_every, run.host.save_every)
+    return tuple(period for period in given if period is not None)
+
+
+def length_of_chunk(run: Run) -> int:
+    """Steps per compiled program."""
+    return chunk_length(run.host.chunk, periods(run), lambda: has_convolution(run.plan.program.step, *run.plan.traced_with()))
+
+
+def warmed_up(plan: Plan) -> int:
+    """The step from which a small rate is no longer the warm-up's."""
+    horizon = getattr(plan.experiment.schedules.get("beta"), "horizon", None) or 0
+    return max(plan.experiment.steps // 10, horizon)
+
+
+def examples_per_step(plan: Plan) -> int:
+    """Of all feeds together."""
+    size = plan.experiment.batch_size
+    return sum(size.values()) if isinstance(size, Mapping) else size
 
 
 def warn_of_collapse(watch: CollapseWatch, record: Record) -> CollapseWatch:
@@ -116,15 +132,6 @@ def warn_of_collapse(watch: CollapseWatch, record: Record) -> CollapseWatch:
     if sentence:
         logger.warning(sentence)
     return watch
-
-
-def validation_means(model: Model, params: PyTree, model_state: PyTree, batch: Batch, rates: Any) -> dict[str, float]:
-    """ELBO, log-likelihood and KL of the validation examples, in nats, on the same noise every time."""
-    key = jax.random.key(VALIDATION_KEY)
-    terms = elbo_terms(model, params, model_state, batch.x, key, context=batch.context, rates=rates)
-    rate = total_rate(terms)
-    means = {"elbo": terms.log_likelihood - rate, "log_likelihood": terms.log_likelihood, "kl": rate}
-    return {name: float(batch_mean(values, batch.weight)) for name, values in means.items()}
 
 
 def on_host(window: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
@@ -154,6 +161,6 @@ def require_progress(columns: dict[str, np.ndarray], step: int, most: int) -> No
         )
 
 
-def as_json(columns: dict[str, np.ndarray]) -> Pending:
+def as_json(columns: Mapping[str, Any]) -> dict[str, Any]:
     """Metrics as lists; a float32 survives the way through JSON unchanged."""
     return {name: values.tolist() for name, values in columns.items()}

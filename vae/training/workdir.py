@@ -3,13 +3,15 @@
 import contextlib
 import fcntl
 import shutil
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vae.training.provenance import finite, read_json, write_json
+from vae.training.sameness import differences
 
-FORMAT = 1
+FORMAT = 2
 CONFIG, PROVENANCE, METRICS, SUMMARY = "config.json", "provenance.json", "metrics.jsonl", "summary.json"
 CHECKPOINTS, FIGURES, EVENTS, LOCK = "checkpoints", "figures", "tensorboard", ".lock"
 
@@ -18,13 +20,28 @@ class RunError(ValueError):
     """A work directory that cannot be used, in one sentence."""
 
 
+class Opened(NamedTuple):
+    """A work directory that is held.
+
+    directory: of the run.
+    new:       whether nothing was there before.
+    notes:     in what the run that is there differs from the one that is asked for, where it was let pass.
+    """
+
+    directory: Path
+    new: bool
+    notes: list[str]
+
+
 @contextlib.contextmanager
-def open_run(workdir: str | Path, config: dict[str, Any]) -> Iterator[Path]:
+def open_run(workdir: str | Path, config: dict[str, Any], resume: str = "same") -> Iterator[Opened]:
     """Hold a directory as the work directory of the run that `config` describes: a new one, or the run that it already is.
 
+    resume: "same" refuses another run, "anyway" goes on with what is there.
+
     Raises RunError for a directory that cannot be written, holds something that is not a run, holds another run, or is held by
-    another process; nothing in it has changed then. Another run is named by the first field that differs, with its old and its
-    new value. `steps` alone may rise: a schedule that depends on it differs itself.
+    another process; nothing in it has changed then. Another run is told by what it computes; the sentence says what differs.
+    `steps` alone may rise. What cannot be compared, since the versions of the packages differ, is warned of.
 
     A new run that fails before it has recorded anything leaves no claim on the directory: what it made is removed.
     """
@@ -34,11 +51,10 @@ def open_run(workdir: str | Path, config: dict[str, Any]) -> Iterator[Path]:
         _require_empty(workdir)
     with _locked(workdir):
         new = not (workdir / CONFIG).exists()
-        if not new:
-            require_same_run(workdir, read_json(workdir / CONFIG), config)
+        notes = [] if new else require_same_run(workdir, read_config(workdir), config, resume)
         try:
             write_json(workdir / CONFIG, config)
-            yield workdir
+            yield Opened(workdir, new, notes)
         except Exception:
             if new and not _has_begun(workdir):
                 _remove_own(workdir)
@@ -70,24 +86,54 @@ def _remove_own(workdir: Path) -> None:
         workdir.rmdir()
 
 
-def require_same_run(workdir: Path, old: dict, new: dict) -> None:
-    """Raise RunError where two configurations differ in anything but a raised number of steps."""
-    before, now = flatten(old), flatten(new)
-    for name in [*before, *(n for n in now if n not in before)]:
-        was, is_now = before.get(name), now.get(name)
-        raised = name.rpartition(".")[2] == "steps" and was is not None and is_now is not None and is_now >= was
-        if was != is_now and not raised:
-            raise RunError(
-                f"{workdir} holds another run: {name} is {was!r} there, {is_now!r} now; use the old value or another workdir."
-            )
+def require_same_run(workdir: Path, old: dict, new: dict, resume: str = "same") -> list[str]:
+    """What differs between two configurations and is let pass, with a warning; RunError where it is another run."""
+    if resume not in ("same", "anyway"):
+        raise ValueError(f"resume is {resume!r}; wanted 'same' or 'anyway'.")
+    refused, warned = differences(old, new)
+    if refused and resume == "same":
+        raise RunError(
+            f"{workdir} holds another run: {'; '.join(refused)}; use the old value or another workdir, "
+            "or resume it anyway (resume=\"anyway\")."
+        )
+    if warned:
+        sentence = f"whether the run in {workdir} is the same cannot be told: {'; '.join(warned)}."
+        warnings.warn(sentence, RuntimeWarning, stacklevel=6)
+    return refused + warned
 
 
 def read_config(workdir: str | Path) -> dict[str, Any]:
-    """The configuration of a run; RunError for a directory that holds none."""
+    """The configuration of a run in the present format; RunError for a directory that holds none."""
     path = Path(workdir) / CONFIG
     if not path.is_file():
         raise RunError(f"{workdir} is not a run: it has no {CONFIG}; give the work directory of a training run.")
-    return read_json(path)
+    return migrated(read_json(path), path)
+
+
+def migrated(config: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A configuration of an earlier format in the present one; RunError for one of a later version.
+
+    Format 1 kept the flags of the script under "experiment" and the numbers of the run under "fit", and no digests.
+    """
+    found = config.get("format")
+    if found == FORMAT:
+        return config
+    if found != 1:
+        raise RunError(f"{path} has format {found!r}, this version reads up to {FORMAT}; update vae to use that run.")
+    flags = {name: value for name, value in config["experiment"].items() if name not in ("data_sha256", "init_from")}
+    script = {"function": "experiments.train:experiment", "config": "experiments.train:Config", "arguments": flags, "report": None}
+    run = {name: value for name, value in config["fit"].items() if name != "schedules"}
+    data = {name: value for name, value in config["data"].items() if name != "size"}
+    return {
+        "format": FORMAT,
+        "origin": script if flags else None,
+        "model": config["model"],
+        "run": run,
+        "data": data,
+        "precision": {},
+        "digests": None,
+        "versions": {},
+    }
 
 
 @contextlib.contextmanager
@@ -106,12 +152,3 @@ def _locked(workdir: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise RunError(f"another process is training in {workdir}; wait for it, or choose another workdir.") from error
         yield
-
-
-def flatten(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"a": {"b": 1}} -> {"a.b": 1}, in order; the names of the experiment's own fields stand bare, as its flags do."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        inner = "" if not prefix and name == "experiment" else f"{prefix}{name}."
-        flat |= flatten(value, inner) if isinstance(value, dict) else {f"{prefix}{name}": value}
-    return flat

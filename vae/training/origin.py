@@ -1,0 +1,114 @@
+"""From a script's config to JSON and back, so that a later command can build the experiment of a run again."""
+
+import dataclasses
+import types
+import typing
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from vae.reference import name_of, named
+from vae.training.experiment import Experiment, Origin
+
+T = TypeVar("T")
+CLASS = "class"
+"""The key under which a nested dataclass says which one it is, among those of a union."""
+
+
+def origin_of(function: Callable, config: Any, report: Callable | None = None) -> Origin:
+    """The origin of function(config): names that a fresh process finds, and the config as JSON."""
+    return Origin(name_of(function), name_of(type(config)), to_json(config), None if report is None else name_of(report))
+
+
+def experiment_of(origin: Origin) -> Experiment:
+    """The experiment that a script made of its flags; its data are not read."""
+    return named(origin.function)(config_of(origin))
+
+
+def config_of(origin: Origin) -> Any:
+    """The script's config, with its flags."""
+    return from_json(named(origin.config), origin.arguments)
+
+
+def to_json(value: Any) -> Any:
+    """Dataclasses, mappings, tuples, paths and enums as JSON has them."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {CLASS: type(value).__name__} | {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): to_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if isinstance(value, Enum):
+        return value.name
+    return value if isinstance(value, bool | int | float | str | None) else str(value)
+
+
+def from_json(kind: Any, value: Any) -> Any:
+    """The value of that type from the JSON of it.
+
+    Raises ValueError for what does not fit, naming the field.
+    """
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(kind, value)
+    options = typing.get_args(kind)
+    if typing.get_origin(kind) is typing.Annotated:
+        return from_json(options[0], value)
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return _first_fit(options, value)
+    if typing.get_origin(kind) is Literal:
+        return _accepted(kind, value, value in options)
+    if typing.get_origin(kind) in (tuple, list) or kind in (tuple, list):
+        return _sequence(kind, options, value)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return kind[_accepted(kind, value, value in kind.__members__)]
+    if isinstance(kind, type) and issubclass(kind, Path):
+        return kind(_accepted(kind, value, isinstance(value, str)))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind in (bool, int, float, str, type(None)):
+        right = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+        return _accepted(kind, value, right)
+    return value
+
+
+def _dataclass(kind: type[T], value: Any) -> T:
+    if not isinstance(value, Mapping) or value.get(CLASS, kind.__name__) != kind.__name__:
+        raise ValueError(f"{value!r} is not a {kind.__name__}; write its fields as JSON.")
+    hints = typing.get_type_hints(kind, include_extras=True)
+    given = {name: item for name, item in value.items() if name != CLASS}
+    if unknown := sorted(set(given) - set(hints)):
+        raise ValueError(f"{kind.__name__} has no flag {', '.join(unknown)}; wanted some of {', '.join(sorted(hints))}.")
+    return kind(**{name: _field(kind, hints, name, item) for name, item in given.items()})
+
+
+def _field(kind: type, hints: Mapping[str, Any], name: str, value: Any) -> Any:
+    try:
+        return from_json(hints[name], value)
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{name} of {kind.__name__} is {value!r}: {error}") from error
+
+
+def _first_fit(options: tuple, value: Any) -> Any:
+    """The first member of a union that the value fits."""
+    for option in options:
+        try:
+            return from_json(option, value)
+        except (ValueError, TypeError):
+            continue
+    raise ValueError(f"{value!r} fits none of {', '.join(getattr(o, '__name__', str(o)) for o in options)}.")
+
+
+def _sequence(kind: Any, options: tuple, value: Any) -> Any:
+    container = typing.get_origin(kind) or kind
+    _accepted(kind, value, isinstance(value, list | tuple))
+    if container is tuple and options and options[-1] is not Ellipsis:
+        _accepted(kind, value, len(value) == len(options))
+        return tuple(from_json(option, item) for option, item in zip(options, value, strict=True))
+    return container(from_json(options[0] if options else Any, item) for item in value)
+
+
+def _accepted(kind: Any, value: Any, condition: bool) -> Any:
+    if not condition:
+        raise ValueError(f"{value!r} is no {getattr(kind, '__name__', kind)}.")
+    return value

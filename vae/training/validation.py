@@ -1,0 +1,82 @@
+"""The validation of a run: the bound at beta 1, on fixed noise, of every example of a feed; charged as the objective charges."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vae.data.feeds import Feed, gather, prepared
+from vae.evaluation.evidence import elbo_terms
+from vae.objectives import total_rate
+from vae.training.records import Record
+from vae.types import Batch, Key, Objective, Terms, Trained
+
+VALIDATION_KEY = 20_131_220
+"""Seed of the validation noise; fixed, so that the best checkpoint does not depend on luck or on the run's seed."""
+
+PREPARATION_KEY = VALIDATION_KEY + 1
+ROWS = 5_000
+"""Examples that are on the device at once."""
+
+Validate = Callable[[Trained], Record]
+
+
+def validator(objective: Objective, feed: Feed | None) -> Validate | None:
+    """trained -> means over the feed, in nats per example, on the same noise every time; None without a feed.
+
+    "log_likelihood", and "kl" and "elbo" where the objective's rate is a KL; where it is none, no bound is claimed: "rate" and
+    "score", the log-likelihood minus the rate.
+    """
+    if feed is None:
+        return None
+    name, total = ("kl", "elbo") if objective.rate == "kl" else ("rate", "score")
+    of_feed = terms_of_feed(objective, feed)
+
+    def validate(trained: Trained) -> Record:
+        log_likelihood, rate = np.concatenate([numbers(terms) for terms in of_feed(trained)], axis=1)
+        return {total: mean(log_likelihood - rate), "log_likelihood": mean(log_likelihood), name: mean(rate)}
+
+    return validate
+
+
+def terms_of_feed(objective: Objective, feed: Feed) -> Callable[[Trained], Iterator[Terms]]:
+    """trained -> the terms of every example of the feed, a block at a time."""
+    blocks = batches(feed)
+
+    def terms(trained: Trained) -> Iterator[Terms]:
+        for key, batch in blocks():
+            given = {"context": batch.context, "values": batch.values}
+            yield elbo_terms(trained, batch.x, key, **given, rates=objective.rates)
+
+    return terms
+
+
+def batches(feed: Feed) -> Callable[[], Iterator[tuple[Key, Batch]]]:
+    """Every example of a feed as a model sees it in evaluation, `ROWS` at a time, each block with the key of its noise.
+
+    What is drawn in preparing an example is drawn once and for all.
+    """
+    prepare = jax.jit(partial(prepared, feed))
+
+    def blocks():
+        for start in range(0, feed.size, ROWS):
+            stored = jax.tree.map(jnp.asarray, gather(feed.arrays, slice(start, start + ROWS)))
+            prepare_key, noise_key = (jax.random.key(seed) for seed in (PREPARATION_KEY, VALIDATION_KEY))
+            yield (
+                jax.random.fold_in(noise_key, start) if start else noise_key,
+                prepare(jax.random.fold_in(prepare_key, start), stored),
+            )
+
+    return blocks
+
+
+def numbers(terms: Terms) -> np.ndarray:
+    """(2, examples): log-likelihood and summed rate."""
+    return np.stack([np.asarray(terms.log_likelihood, np.float64), np.asarray(total_rate(terms), np.float64)])
+
+
+def mean(values: np.ndarray) -> float:
+    """The mean over examples."""
+    return float(np.mean(values))
