@@ -8,13 +8,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from vae.evaluation.batches import map_examples
-from vae.types import Key, Model, Params, PyTree, Settings
+from vae.types import Key, PyTree, Trained
 
 ACTIVE_THRESHOLD = 0.01
 
 
-@partial(jax.jit, static_argnames=("model", "batch_size"))
-def encode(model: Model, params: Params, state: PyTree, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500):
+@partial(jax.jit, static_argnames="batch_size")
+def encode(trained: Trained, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500):
     """Posterior means E_q[z | x], a tuple with one (examples, ...) array per group; deeper groups at a sampled ancestor.
 
     A family without a closed-form mean is represented by its sample.
@@ -22,7 +22,7 @@ def encode(model: Model, params: Params, state: PyTree, x: PyTree, key: Key, *, 
 
     def one(key, example):
         x, context = example
-        latents = model.infer(params, state, x, context, Settings())(key).latents
+        latents = trained.infer(x, context)(key).latents
         return tuple(getattr(latent.posterior, "mean", latent.value) for latent in latents)
 
     return map_examples(one, key, (x, context), batch_size)

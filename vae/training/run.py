@@ -17,7 +17,7 @@ from vae.training.progress import progress_bar
 from vae.training.records import Record
 from vae.training.state import TrainState, usable_params
 from vae.training.stopping import Stop
-from vae.types import Batch, Model, PyTree
+from vae.types import Batch, Model, PyTree, Trained
 
 VALIDATION_KEY = 20_131_220
 """Seed of the validation noise; fixed, so that the best checkpoint does not depend on luck or on the run's seed."""
@@ -119,7 +119,7 @@ def warn_of_collapse(journal: Journal, warmed_up: int) -> None:
 def validation_means(model: Model, params: PyTree, model_state: PyTree, batch: Batch, rates: Any) -> dict[str, float]:
     """ELBO, log-likelihood and KL of the validation examples, in nats, on the same noise every time."""
     key = jax.random.key(VALIDATION_KEY)
-    terms = elbo_terms(model, params, model_state, batch.x, key, context=batch.context, rates=rates)
+    terms = elbo_terms(Trained(model, params, model_state), batch.x, key, context=batch.context, rates=rates)
     rate = total_rate(terms)
     means = {"elbo": terms.log_likelihood - rate, "log_likelihood": terms.log_likelihood, "kl": rate}
     return {name: float(batch_mean(values, batch.weight)) for name, values in means.items()}
