@@ -16,7 +16,7 @@ from vae.evaluation import evidence
 from vae.training.loop import chunk_length, has_convolution, make_program, on_stored, stored_example
 from vae.training.state import TrainState, initial_state
 from vae.training.step import make_train_step
-from vae.types import Data
+from vae.types import Data, Trained
 
 
 def feed_of(images: np.ndarray) -> Feed:
@@ -68,7 +68,7 @@ def evaluator(problem: Problem) -> tuple[Any, tuple]:
     params, state = model.init(jax.random.key(0))
     x = dynamic_binarisation(jax.random.key(1), jnp.asarray(problem.images[: preset.images]))
     call = partial(evidence.importance_sampled_evidence, samples=preset.samples, batch_size=preset.batch_size)
-    return call, (model, params, state, x, jax.random.key(2))
+    return call, (Trained(model, params, state), x, jax.random.key(2))
 
 
 def build_evaluation(problem: Problem) -> Trainer:

@@ -46,7 +46,8 @@ def build(problem: Problem) -> Trainer:
 
 def build_evaluation(problem: Problem) -> Trainer:
     """Memory grows with the number of samples, so that only a few images fit in a call."""
-    _, (model, params, state, x, key) = evaluator(problem)
+    _, (trained, x, key) = evaluator(problem)
+    model, params, state = trained.model, trained.params, trained.model_state
     some = jax.jit(partial(mean_bound, model, samples=problem.preset.samples))
     at_once = max(1, min(problem.preset.batch_size, ROWS_AT_ONCE // problem.preset.samples))
 

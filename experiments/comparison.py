@@ -26,7 +26,7 @@ from vae.objectives import total_rate
 from vae.training.provenance import provenance, write_json
 from vae.training.state import TrainState, usable_params
 from vae.training.sweep import Swept, run_of, sweep
-from vae.types import Key, Model, Objective
+from vae.types import Key, Model, Objective, Trained
 from vae.visualise.comparisons import Interval, intervals
 
 EVALUATION_SEED = 5_003
@@ -158,16 +158,16 @@ def each_run(states: TrainState, function: Callable[[TrainState], Any]) -> list:
 
 def _measure(model: Model, state: TrainState, x: jax.Array, samples: int) -> tuple:
     terms_key, evidence_key, encode_key = jax.random.split(jax.random.key(EVALUATION_SEED), 3)
-    trained = (model, usable_params(state), state.model_state, x)
-    terms = elbo_terms(*trained, terms_key)
-    evidence = importance_sampled_evidence(*trained, evidence_key, samples=samples)
+    trained = Trained(model, usable_params(state), state.model_state)
+    terms = elbo_terms(trained, x, terms_key)
+    evidence = importance_sampled_evidence(trained, x, evidence_key, samples=samples)
     error = np.asarray(evidence.monte_carlo_error, np.float64)
     return (
         -np.asarray(evidence.log_evidence, np.float64),
         np.asarray(total_rate(terms), np.float64),
         -np.asarray(terms.log_likelihood, np.float64),
         np.sqrt(np.sum(np.square(error))) / error.size,
-        sum(int(active_units(group).sum()) for group in encode(*trained, encode_key)),
+        sum(int(active_units(group).sum()) for group in encode(trained, x, encode_key)),
     )
 
 

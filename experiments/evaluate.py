@@ -75,7 +75,8 @@ def evaluate_run(
     x = jnp.asarray(x)
     key = jax.random.key(EVALUATION_SEED)
     rate = RATES[flags["rate"]]
-    numbers = report(loaded.model, loaded.params, loaded.model_state, x, loaded.data, key, samples=samples, rates=rate)
+    trained = vae.Trained(loaded.model, loaded.params, loaded.model_state, spec=loaded.data)
+    numbers = report(trained, x, key, samples=samples, rates=rate)
     records = read_records(workdir / files.METRICS) if records is None else records
     latest = vae.load(workdir, "latest") if state is None else None
     summary = {

@@ -32,16 +32,16 @@ def draw_all(
     records: list[Record],
 ) -> None:
     """Draw and save every figure of a run."""
-    model = (loaded.model, loaded.params, loaded.model_state)
+    trained = vae.Trained(loaded.model, loaded.params, loaded.model_state, spec=loaded.data)
     show = partial(as_picture, space=loaded.data.space)
     keys = jax.random.split(jax.random.key(PICTURE_SEED), 4)
-    means = np.asarray(encode(*model, x, keys[0])[0])
+    means = np.asarray(encode(trained, x, keys[0])[0])
     kl = np.asarray(numbers["kl_per_dimension"][0])
     figures = {
-        "reconstructions": reconstructions(model, show, x, keys[0]),
-        "samples_prior": samples(model, show, dataset, generate.sample_prior(*model, keys[1], PAIRS), "the prior"),
+        "reconstructions": reconstructions(trained, show, x, keys[0]),
+        "samples_prior": samples(trained, show, dataset, generate.sample_prior(trained, keys[1], PAIRS), "the prior"),
         "samples_aggregate": samples(
-            model, show, dataset, generate.sample_aggregate(*model, x, keys[2], PAIRS), "the aggregate posterior"
+            trained, show, dataset, generate.sample_aggregate(trained, x, keys[2], PAIRS), "the aggregate posterior"
         ),
         "latent_means": visualise.latent_means(means.reshape(len(means), -1), *classes(labels, dataset.label_names)),
         "kl_per_dimension": visualise.kl_per_dimension(
@@ -50,19 +50,19 @@ def draw_all(
         "training_curves": visualise.training_curves(records),
     }
     if means.ndim == 2:  # a grid of codes (categorical variables) has no straight lines to walk along
-        figures |= {"traversals": traversals(model, show, means, kl), "interpolation": interpolation(model, show, x, means)}
+        figures |= {"traversals": traversals(trained, show, means, kl), "interpolation": interpolation(trained, show, x, means)}
     for name, figure in figures.items():
         visualise.save(figure, folder / f"{name}.png")
 
 
-def reconstructions(model: tuple, show: Callable, x: jax.Array, key: jax.Array):
+def reconstructions(trained: vae.Trained, show: Callable, x: jax.Array, key: jax.Array):
     """Test images beside what the decoder makes of their codes."""
-    return visualise.reconstructions(show(x[:PAIRS]), show(generate.reconstruct(*model, x[:PAIRS], key)))
+    return visualise.reconstructions(show(x[:PAIRS]), show(generate.reconstruct(trained, x[:PAIRS], key)))
 
 
-def samples(model: tuple, show: Callable, dataset: Dataset, values: tuple, source: str):
+def samples(trained: vae.Trained, show: Callable, dataset: Dataset, values: tuple, source: str):
     """Samples beside their nearest training images."""
-    images = show(generate.decode_means(*model, values))
+    images = show(generate.decode_means(trained, values))
     training = dataset.train.x[:NEIGHBOUR_LIMIT]
     training = stored_images(dataset, training[:5_000]) if dataset.render else training
     nearest, distances = visualise.nearest_training_images(images, training)
@@ -72,7 +72,7 @@ def samples(model: tuple, show: Callable, dataset: Dataset, values: tuple, sourc
     )
 
 
-def traversals(model: tuple, show: Callable, means: np.ndarray, kl: np.ndarray):
+def traversals(trained: vae.Trained, show: Callable, means: np.ndarray, kl: np.ndarray):
     """The dimensions with the most KL, moved between -2.5 and 2.5 around one test image's code.
 
     Where the KL does not split into dimensions, those whose means vary the most.
@@ -80,13 +80,13 @@ def traversals(model: tuple, show: Callable, means: np.ndarray, kl: np.ndarray):
     split = kl.shape == means.shape[1:]
     order = np.argsort(-(kl if split else means.var(axis=0)))[:SHOWN_DIMENSIONS]
     values = np.linspace(-2.5, 2.5, 9, dtype=np.float32)
-    images = generate.traverse(*model, jnp.asarray(means[0]), order, jnp.asarray(values))
+    images = generate.traverse(trained, jnp.asarray(means[0]), order, jnp.asarray(values))
     return visualise.latent_traversals(show(images), values, kl[order] if split else None, [int(i) for i in order])
 
 
-def interpolation(model: tuple, show: Callable, x: jax.Array, means: np.ndarray):
+def interpolation(trained: vae.Trained, show: Callable, x: jax.Array, means: np.ndarray):
     """Straight lines between the codes of pairs of test images."""
-    images = generate.interpolate(*model, jnp.asarray(means[:6:2]), jnp.asarray(means[1:6:2]), 9)
+    images = generate.interpolate(trained, jnp.asarray(means[:6:2]), jnp.asarray(means[1:6:2]), 9)
     ends = show(x[:6]).reshape(3, 2, *x.shape[1:])
     return visualise.interpolation(show(images), originals=ends)
 

@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import vae
 from experiments import command_line
 from experiments.evaluate import load_run
-from vae import Loaded
 from vae.data.view import evaluation_images
 from vae.evaluation.annealing import Annealing, annealed_evidence, bidirectional_bounds, simulate
 from vae.evaluation.annealing_paths import from_posterior, from_prior
@@ -80,16 +80,16 @@ def main(config: Config) -> int:
     return 0
 
 
-def measure(loaded: Loaded, x: jax.Array, config: Config) -> dict[str, Any]:
+def measure(loaded: vae.Loaded, x: jax.Array, config: Config) -> dict[str, Any]:
     """The gaps on the images, and the distance of the bounds on simulated ones."""
     keys = jax.random.split(jax.random.key(config.seed), 5)
-    model = (loaded.model, loaded.params, loaded.model_state)
+    trained = vae.Trained(loaded.model, loaded.params, loaded.model_state, spec=loaded.data)
     annealing = Annealing(config.temperatures, config.chains, config.leapfrog_steps, STARTS[config.start])
-    annealed = annealed_evidence(*model, x, keys[0], annealing=annealing)
-    fitted = fitted_bounds(*model, x, keys[1], score_samples=config.score_samples)
-    importance = importance_sampled_evidence(*model, x, keys[2], samples=config.samples)
-    values, simulated = simulate(*model, keys[3], len(x))
-    bounds = bidirectional_bounds(*model, values, simulated, keys[4], annealing=annealing)
+    annealed = annealed_evidence(trained, x, keys[0], annealing=annealing)
+    fitted = fitted_bounds(trained, x, keys[1], score_samples=config.score_samples)
+    importance = importance_sampled_evidence(trained, x, keys[2], samples=config.samples)
+    values, simulated = simulate(trained, keys[3], len(x))
+    bounds = bidirectional_bounds(trained, values, simulated, keys[4], annealing=annealing)
     slack = np.asarray(bounds.upper - bounds.lower, np.float64)
     return {
         **gap_summary(inference_gaps(annealed, fitted, importance)),

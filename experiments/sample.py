@@ -41,9 +41,9 @@ def main(config: Config) -> int:
     if config.number < 1:
         raise ValueError(f"number is {config.number}; wanted at least 1 image.")
     loaded = vae.load(config.workdir, config.which)
-    model = (loaded.model, loaded.params, loaded.model_state)
-    values = generate.sample_prior(*model, jax.random.key(config.seed), config.number, config.temperature)
-    images = np.asarray(generate.decode_means(*model, values))
+    trained = vae.Trained(loaded.model, loaded.params, loaded.model_state, spec=loaded.data)
+    values = generate.sample_prior(trained, jax.random.key(config.seed), config.number, config.temperature)
+    images = np.asarray(generate.decode_means(trained, values))
     output = config.output or config.workdir / files.FIGURES / "samples.png"
     title = f"{config.number} samples from the prior, temperature {config.temperature:g}"
     visualise.save(visualise.image_grid(as_picture(images, loaded.data.space), title=title), output)

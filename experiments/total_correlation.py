@@ -25,7 +25,7 @@ from vae.data.dataset import Dataset, Split
 from vae.evaluation import disentanglement
 from vae.evaluation.latents import encode
 from vae.training.state import TrainState
-from vae.types import Model
+from vae.types import Model, Trained
 from vae.visualise.comparisons import Trade, trade_offs
 
 BETA, TC = "beta-VAE", "beta-TC-VAE"
@@ -118,7 +118,7 @@ def scores_of(config: Config, model: Model, states: TrainState, x: jax.Array, fa
     """Every metric of every run, from the posterior means of the same test images."""
 
     def of_run(state: TrainState) -> dict[str, float]:
-        (codes,) = encode(model, state.params, state.model_state, x, jax.random.key(comparison.EVALUATION_SEED))
+        (codes,) = encode(Trained(model, state.params, state.model_state), x, jax.random.key(comparison.EVALUATION_SEED))
         return scores_of_codes(np.asarray(codes), factors, config.trees)
 
     rows = comparison.each_run(states, of_run)

@@ -17,6 +17,7 @@ from vae.evaluation.aggregate import (
     fit_mixture,
     posteriors_of,
 )
+from vae.types import Trained
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -95,7 +96,7 @@ def test_a_perfect_model_has_the_information_of_theory_and_its_aggregate_is_the_
     params, _ = model.init(KEY)
     latents = RNG.normal(size=(3000, 2))
     x = (latents @ LOADINGS.T + NOISE * RNG.normal(size=(3000, 4))).astype(np.float32)
-    posteriors = posteriors_of(model, params, (), x, KEY)
+    posteriors = posteriors_of(Trained(model, params), x, KEY)
     precision = 1.0 + (LOADINGS**2).sum(axis=0) / NOISE**2
     np.testing.assert_allclose(posteriors.mean, x @ LOADINGS / NOISE**2 / precision, atol=1e-4)
     terms = aggregate_terms(posteriors, standard_normal(2), KEY)

@@ -13,11 +13,12 @@ from vae.distributions import AtSample, UniformSphere, standard_normal
 from vae.evaluation import annealing, annealing_paths
 from vae.evaluation.annealing import Annealing, annealed_evidence, bidirectional_bounds, simulate
 from vae.evaluation.annealing_paths import from_posterior, from_prior
-from vae.types import Latent
+from vae.types import Latent, Trained
 
 EXAMPLES = 24
 MODEL = toys.linear_gaussian()
-PARAMS, STATE = MODEL.init(jax.random.key(0))
+PARAMS, _ = MODEL.init(jax.random.key(0))
+EXACT = Trained(MODEL, PARAMS)
 
 
 def off(params, factor=0.8):
@@ -41,13 +42,13 @@ def standard_errors(differences):
 
 
 def one_group(start):
-    return MODEL, off(PARAMS), toys.linear_gaussian_evidence, Annealing(100, 16, 4, start)
+    return Trained(MODEL, off(PARAMS)), toys.linear_gaussian_evidence, Annealing(100, 16, 4, start)
 
 
 def two_groups(bottom_up, start):
     model = toys.two_groups(bottom_up)
     params = off(model.init(jax.random.key(0))[0])
-    return model, params, lambda x: toys.two_group_evidence(x[:, 0]), Annealing(60, 16, 4, start)
+    return Trained(model, params), lambda x: toys.two_group_evidence(x[:, 0]), Annealing(60, 16, 4, start)
 
 
 @pytest.fixture(
@@ -60,10 +61,10 @@ def two_groups(bottom_up, start):
 )
 def bounds(request):
     case, *arguments = request.param
-    model, params, evidence, settings = case(*arguments)
-    values, x = simulate(model, params, (), jax.random.key(1), EXAMPLES)
-    arguments = params, (), values, x, jax.random.key(2)
-    found = compiled_quickly(bidirectional_bounds, model, *arguments, annealing=settings)(*arguments)
+    trained, evidence, settings = case(*arguments)
+    values, x = simulate(trained, jax.random.key(1), EXAMPLES)
+    arguments = trained, values, x, jax.random.key(2)
+    found = compiled_quickly(bidirectional_bounds, *arguments, annealing=settings)(*arguments)
     return found, evidence(np.asarray(x, np.float64))
 
 
@@ -94,7 +95,7 @@ def test_step_sizes_are_adapted_to_the_acceptance(bounds):
 def many_chains():
     """Log weights of chains in both directions at one x, with two temperatures between the ends and step sizes that vary."""
     x = jnp.array([0.9, -0.4, 1.1, 0.2])
-    path = from_prior(MODEL, PARAMS, STATE, x, ())
+    path = from_prior(EXACT, x, ())
     mean, std = PARAMS["posterior"]["weights"] @ x, jnp.exp(PARAMS["posterior"]["log_std"])
     run = {"betas": jnp.array([0.0, 0.2, 0.5, 1.0]), "step_sizes": jnp.array([0.7, 0.5, 0.4]), "leapfrog_steps": 2}
 
@@ -129,18 +130,18 @@ def test_reversed_weights_are_unbiased_for_its_inverse(many_chains):
 
 @pytest.fixture(scope="module")
 def from_the_posterior():
-    x = simulate(MODEL, PARAMS, STATE, jax.random.key(4), EXAMPLES)[1]
+    x = simulate(EXACT, jax.random.key(4), EXAMPLES)[1]
     exact = toys.linear_gaussian_evidence(np.asarray(x, np.float64))
 
-    arguments = STATE, x, jax.random.key(5)
+    arguments = x, jax.random.key(5)
     settings = Annealing(30, 8, 3, from_posterior)
-    annealed = compiled_quickly(annealed_evidence, MODEL, PARAMS, *arguments, annealing=settings)
-    return lambda params: annealed(params, *arguments), exact
+    annealed = compiled_quickly(annealed_evidence, EXACT, *arguments, annealing=settings)
+    return lambda trained: annealed(trained, *arguments), exact
 
 
 def test_an_exact_posterior_leaves_nothing_to_anneal(from_the_posterior):
     annealed, exact = from_the_posterior
-    found = annealed(PARAMS)
+    found = annealed(EXACT)
     np.testing.assert_allclose(found.log_evidence, exact, atol=5e-5)
     np.testing.assert_allclose(found.effective_sample_size, 8.0, rtol=1e-4)
     assert np.all(np.asarray(found.monte_carlo_error) < 1e-3)
@@ -148,7 +149,7 @@ def test_an_exact_posterior_leaves_nothing_to_anneal(from_the_posterior):
 
 def test_annealing_makes_up_for_a_wrong_posterior(from_the_posterior):
     annealed, exact = from_the_posterior
-    found = annealed(off(PARAMS))
+    found = annealed(Trained(MODEL, off(PARAMS)))
     assert abs(standard_errors(found.log_evidence - exact)) < 3
     assert np.all((np.asarray(found.effective_sample_size) > 1) & (np.asarray(found.effective_sample_size) < 8))
 
@@ -156,7 +157,7 @@ def test_annealing_makes_up_for_a_wrong_posterior(from_the_posterior):
 def test_memory_does_not_grow_with_the_number_of_temperatures():
     """No array anywhere in the program has an entry for every temperature and chain; step sizes are one for each example."""
     temperatures, chains, examples = 997, 64, 8
-    arguments = MODEL, PARAMS, STATE, jnp.zeros((examples, 4)), jax.random.key(0)
+    arguments = EXACT, jnp.zeros((examples, 4)), jax.random.key(0)
     traced = annealed_evidence.trace(*arguments, annealing=Annealing(temperatures, chains, 1))
     shapes = set(shapes_within(traced.jaxpr.jaxpr))
     long = {shape for shape in shapes if max(shape, default=0) >= temperatures}
@@ -187,9 +188,7 @@ def test_temperatures_are_a_sigmoid_from_0_to_1():
 
 
 def test_simulated_pairs_have_the_moments_of_the_model():
-    values, x = (
-        np.asarray(part, np.float64) for part in jax.tree.leaves(simulate(MODEL, PARAMS, STATE, jax.random.key(6), 40_000))
-    )
+    values, x = (np.asarray(part, np.float64) for part in jax.tree.leaves(simulate(EXACT, jax.random.key(6), 40_000)))
     np.testing.assert_allclose(x.T @ values / len(x), toys.LOADINGS, atol=0.04)
     np.testing.assert_allclose(x.T @ x / len(x), toys.LOADINGS @ toys.LOADINGS.T + toys.NOISE**2 * np.eye(4), atol=0.06)
 
@@ -198,7 +197,7 @@ def test_simulated_pairs_have_the_moments_of_the_model():
 def test_a_path_leads_from_its_start_to_the_joint_density(start):
     x, values = jnp.array([[0.4]]), (jnp.array([0.3]), jnp.array([-0.2]))
     model = toys.two_groups(bottom_up=True)
-    path = start(model, model.init(jax.random.key(0))[0], (), x[0], ())
+    path = start(Trained(model, model.init(jax.random.key(0))[0]), x[0], ())
     joint = -0.5 * (0.3**2 + (-0.2 - toys.A * 0.3) ** 2 / toys.T**2 + (0.4 + 0.2) ** 2 / toys.S**2)
     joint -= np.log(toys.T) + np.log(toys.S) + 1.5 * np.log(2 * np.pi)
     log_start, log_ratio = path.densities(values)
@@ -214,14 +213,14 @@ def test_discrete_latents_are_refused():
     model = toys.labelled()
     params, state = model.init(jax.random.key(0))
     with pytest.raises(TypeError, match="the latent variables have a Categorical, whose values Hamiltonian Monte Carlo cannot"):
-        annealed_evidence(model, params, state, jnp.zeros((2, 4)), jax.random.key(0))
+        annealed_evidence(Trained(model, params, state), jnp.zeros((2, 4)), jax.random.key(0))
 
 
 def test_a_model_without_a_density_of_its_latents_is_refused():
     model = toys.vector_quantised()
     params, state = model.init(jax.random.key(0))
     with pytest.raises(TypeError, match="the model has no latent group with a density"):
-        annealed_evidence(model, params, state, jnp.zeros((2, 4)), jax.random.key(0))
+        annealed_evidence(Trained(model, params, state), jnp.zeros((2, 4)), jax.random.key(0))
 
 
 @pytest.mark.parametrize("wrap", [lambda surface: surface, AtSample])
@@ -233,7 +232,7 @@ def test_a_surface_is_refused_wherever_it_is(wrap):
 
 def test_nothing_to_run_is_refused():
     with pytest.raises(ValueError, match="got 0 temperatures, 16 chains and 10 leapfrog steps; wanted at least 1 of each"):
-        annealed_evidence(MODEL, PARAMS, STATE, jnp.zeros((2, 4)), jax.random.key(0), annealing=Annealing(temperatures=0))
+        annealed_evidence(EXACT, jnp.zeros((2, 4)), jax.random.key(0), annealing=Annealing(temperatures=0))
 
 
 # A context
@@ -262,15 +261,16 @@ CONDITIONAL = MODEL._replace(
 
 def test_data_moved_by_their_context_have_the_same_evidence():
     context = jnp.round(4 * jnp.asarray(np.random.default_rng(3).normal(size=(5, 4)), jnp.float32)) / 4
-    params, key = off(PARAMS), jax.random.key(4)
-    plain, moved = simulate(MODEL, params, (), key, 5), simulate(CONDITIONAL, params, (), key, 5, context)
+    shifting, key = Trained(CONDITIONAL, off(PARAMS)), jax.random.key(4)
+    unmoved = Trained(MODEL, off(PARAMS))
+    plain, moved = simulate(unmoved, key, 5), simulate(shifting, key, 5, context)
     np.testing.assert_array_equal(moved[0][0], plain[0][0])
     np.testing.assert_allclose(moved[1], plain[1] + context, atol=1e-6)
     values, x = plain[0], jnp.round(1024 * plain[1]) / 1024  # so that nothing is rounded when the context comes and goes
     plain, moved = (values, x), (values, x + context)
     settings = Annealing(20, 8, 3, from_posterior)
-    bounds = compiled_quickly(bidirectional_bounds, MODEL, params, (), *plain, key, annealing=settings)
-    both = compiled_quickly(bidirectional_bounds, CONDITIONAL, params, (), *moved, key, context=context, annealing=settings)
-    wanted, found = bounds(params, (), *plain, key), both(params, (), *moved, key, context=context)
+    bounds = compiled_quickly(bidirectional_bounds, unmoved, *plain, key, annealing=settings)
+    both = compiled_quickly(bidirectional_bounds, shifting, *moved, key, context=context, annealing=settings)
+    wanted, found = bounds(unmoved, *plain, key), both(shifting, *moved, key, context=context)
     for name in ("lower", "upper"):
         np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-3)

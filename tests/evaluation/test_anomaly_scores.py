@@ -20,6 +20,7 @@ from toys import (
 
 from vae.evaluation.anomaly_scores import hierarchical_log_likelihood_ratio, likelihood_regret, model_scores
 from vae.objectives import log_ratio
+from vae.types import Trained
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
@@ -47,12 +48,12 @@ def params(model):
 
 
 def test_the_negative_elbo_of_an_exact_posterior_is_the_evidence(model, params):
-    scores = model_scores(model, params, (), X, KEY, rates=log_ratio)
+    scores = model_scores(Trained(model, params), X, KEY, rates=log_ratio)
     np.testing.assert_allclose(scores.negative_elbo, -linear_gaussian_evidence(X), rtol=1e-5)
 
 
 def test_rates_and_reconstruction_are_the_closed_forms(model, params):
-    scores = model_scores(model, params, (), X, KEY, samples=400)
+    scores = model_scores(Trained(model, params), X, KEY, samples=400)
     rate = 0.5 * np.sum(EXACT_MEAN**2 + 1 / PRECISION - 1 + np.log(PRECISION), axis=1)
     residual = X - EXACT_MEAN @ LOADINGS.T
     spread = np.trace(LOADINGS @ np.diag(1 / PRECISION) @ LOADINGS.T)
@@ -66,21 +67,21 @@ def test_rates_and_reconstruction_are_the_closed_forms(model, params):
 def test_each_group_has_its_rate():
     model = two_groups(bottom_up=True)
     params = model.init(KEY)[0]
-    scores = model_scores(model, params, (), SCALARS, KEY, samples=2, rates=log_ratio)
+    scores = model_scores(Trained(model, params), SCALARS, KEY, samples=2, rates=log_ratio)
     assert scores.rates.shape == (3, 2)
     np.testing.assert_allclose(scores.negative_elbo, -two_group_evidence(SCALARS[:, 0]), rtol=1e-5)
     np.testing.assert_allclose(scores.negative_elbo, scores.rates.sum(axis=1) + scores.reconstruction, rtol=1e-5)
 
 
 def test_regret_is_zero_where_the_posterior_is_exact(model, params):
-    regret = likelihood_regret(model, params, (), X, KEY, **FIT)
+    regret = likelihood_regret(Trained(model, params), X, KEY, **FIT)
     np.testing.assert_allclose(regret, 0.0, atol=0.01)
 
 
 def test_regret_is_the_divergence_from_the_exact_posterior(model, params):
     # The optimum over one example's posterior is the exact one, and ELBO = log p(x) - KL(q || exact).
     off = {"weights": params["posterior"]["weights"] + 0.15, "log_std": params["posterior"]["log_std"] + jnp.array([0.5, -0.4])}
-    regret = likelihood_regret(model, params | {"posterior": off}, (), X, KEY, **FIT)
+    regret = likelihood_regret(Trained(model, params | {"posterior": off}), X, KEY, **FIT)
     shift = X @ (np.asarray(off["weights"]) - np.asarray(params["posterior"]["weights"])).T
     widening = np.array([0.5, -0.4])
     divergence = 0.5 * np.sum(np.exp(2 * widening) + shift**2 * PRECISION - 1 - 2 * widening, axis=1)
@@ -102,23 +103,23 @@ def expected_ratio(x, bottom_up):
 def test_the_hierarchical_ratio_is_the_closed_form_in_both_orders(bottom_up):
     model = two_groups(bottom_up)
     params = model.init(KEY)[0]
-    ratio = hierarchical_log_likelihood_ratio(model, params, (), SCALARS, KEY, lowest=1, samples=20_000)
+    ratio = hierarchical_log_likelihood_ratio(Trained(model, params), SCALARS, KEY, lowest=1, samples=20_000)
     np.testing.assert_allclose(ratio, expected_ratio(SCALARS[:, 0], bottom_up), rtol=0.05)
     assert np.all(ratio > 0), "what the data say of the low group is lost"
 
 
 def test_bad_input_is_refused_in_one_sentence(model, params):
     with pytest.raises(ValueError, match="lowest is 1 for a model of 1 latent groups"):
-        hierarchical_log_likelihood_ratio(model, params, (), X, KEY, lowest=1)
+        hierarchical_log_likelihood_ratio(Trained(model, params), X, KEY, lowest=1)
     with pytest.raises(ValueError, match="samples is 0; wanted at least 1"):
-        model_scores(model, params, (), X, KEY, samples=0)
+        model_scores(Trained(model, params), X, KEY, samples=0)
     with pytest.raises(ValueError, match="got 100 steps of 0 samples and 128 to score; wanted at least 0, 1 and 1"):
-        likelihood_regret(model, params, (), X, KEY, samples=0)
+        likelihood_regret(Trained(model, params), X, KEY, samples=0)
 
 
 def test_a_model_without_groups_has_no_rates():
     model = vector_quantised()
     params, state = model.init(KEY)
-    scores = model_scores(model, params, state, X, KEY)
+    scores = model_scores(Trained(model, params, state), X, KEY)
     assert scores.rates.shape == (7, 0)
     np.testing.assert_allclose(scores.negative_elbo, scores.reconstruction)

@@ -13,10 +13,10 @@ from scipy.special import logsumexp
 from vae.evaluation import batches, elbo_terms, evidence, importance_sampled_evidence, pareto_k
 from vae.evaluation.pareto import tail_length
 from vae.objectives import analytic, log_ratio, log_weight, total_rate
-from vae.types import Settings
+from vae.types import Settings, Trained
 
 MODEL = toys.linear_gaussian()
-PARAMS, STATE = MODEL.init(jax.random.key(0))
+PARAMS, _ = MODEL.init(jax.random.key(0))
 X = np.random.default_rng(1).multivariate_normal(
     np.zeros(4), toys.LOADINGS @ toys.LOADINGS.T + toys.NOISE**2 * np.eye(4), size=40
 )
@@ -31,17 +31,18 @@ def perturbed(params, shift=0.3):
 
 
 OFF = perturbed(PARAMS)
+TRAINED, PERTURBED = Trained(MODEL, PARAMS), Trained(MODEL, OFF)
 
 
 def bound(samples, params=OFF, x=X, key=2, **kwargs):
-    return importance_sampled_evidence(MODEL, params, STATE, x, jax.random.key(key), samples=samples, **kwargs)
+    return importance_sampled_evidence(Trained(MODEL, params), x, jax.random.key(key), samples=samples, **kwargs)
 
 
 def plain_log_weights(params, x, key, samples):
     """log w of every sample, with the documented keys: fold_in(fold_in(key, example), sample)."""
 
     def one(row, x):
-        draw = MODEL.infer(params, STATE, x, (), Settings())
+        draw = MODEL.infer(params, (), x, (), Settings())
         example_key = jax.random.fold_in(key, row)
         return jax.vmap(lambda k: log_weight(draw(jax.random.fold_in(example_key, k)), x))(jnp.arange(samples))
 
@@ -56,9 +57,9 @@ REPEATED = jnp.tile(X, (200, 1))
 
 
 def test_elbo_of_the_exact_posterior_is_the_evidence():
-    sampled = elbo_terms(MODEL, PARAMS, STATE, X, jax.random.key(0), rates=log_ratio)
+    sampled = elbo_terms(TRAINED, X, jax.random.key(0), rates=log_ratio)
     np.testing.assert_allclose(sampled.log_likelihood - total_rate(sampled), EXACT, atol=2e-5)
-    closed = elbo_terms(MODEL, PARAMS, STATE, REPEATED, jax.random.key(0), rates=analytic)
+    closed = elbo_terms(TRAINED, REPEATED, jax.random.key(0), rates=analytic)
     values = np.asarray(closed.log_likelihood - total_rate(closed), np.float64).reshape(200, -1)
     error = values.std(axis=0) / np.sqrt(200)
     assert np.all(np.abs(values.mean(axis=0) - EXACT) < 5 * error)
@@ -76,12 +77,12 @@ def test_bounds_rise_with_the_number_of_samples_towards_the_evidence():
     keys = jax.random.split(jax.random.key(5), 200)
 
     def repeated(samples):
-        values = jax.jit(
-            jax.vmap(lambda k: importance_sampled_evidence(MODEL, OFF, STATE, X, k, samples=samples).log_evidence.mean())
-        )(keys)
+        values = jax.jit(jax.vmap(lambda k: importance_sampled_evidence(PERTURBED, X, k, samples=samples).log_evidence.mean()))(
+            keys
+        )
         return np.mean(values), np.std(values) / np.sqrt(len(keys))
 
-    terms = elbo_terms(MODEL, OFF, STATE, REPEATED, jax.random.key(6))
+    terms = elbo_terms(PERTURBED, REPEATED, jax.random.key(6))
     per_repeat = np.asarray(terms.log_likelihood - total_rate(terms), np.float64).reshape(200, -1).mean(axis=1)
     ladder = [
         (per_repeat.mean(), per_repeat.std() / np.sqrt(200)),
@@ -94,7 +95,7 @@ def test_bounds_rise_with_the_number_of_samples_towards_the_evidence():
 
 
 def test_one_sample_gives_the_elbo_in_expectation():
-    terms = elbo_terms(MODEL, OFF, STATE, REPEATED, jax.random.key(6))
+    terms = elbo_terms(PERTURBED, REPEATED, jax.random.key(6))
     found = bound(1, x=REPEATED, key=8)
     assert np.all(np.isnan(found.monte_carlo_error)), "one sample has no known error"
     assert np.all(found.effective_sample_size == 1)
@@ -104,7 +105,7 @@ def test_one_sample_gives_the_elbo_in_expectation():
 
 def test_monte_carlo_error_is_the_spread_over_keys():
     keys = jax.random.split(jax.random.key(7), 400)
-    found = jax.jit(jax.vmap(lambda k: importance_sampled_evidence(MODEL, OFF, STATE, X[:6], k, samples=300)))(keys)
+    found = jax.jit(jax.vmap(lambda k: importance_sampled_evidence(PERTURBED, X[:6], k, samples=300)))(keys)
     spread = np.std(found.log_evidence, axis=0)
     claimed = np.sqrt(np.mean(np.square(np.asarray(found.monte_carlo_error, np.float64)), axis=0))
     np.testing.assert_allclose(claimed, spread, rtol=0.15)  # the spread itself is known to 1/sqrt(800) = 3.5 %, 4 sd
@@ -154,8 +155,8 @@ def test_neither_the_batch_nor_the_rows_in_flight_show(monkeypatch):
     chex.assert_trees_all_close(bound(70, batch_size=7), whole, rtol=1e-4, atol=1e-5)  # the last batch is padded
     monkeypatch.setattr(evidence, "ROWS_IN_FLIGHT", 120)
     again = importance_sampled_evidence.__wrapped__  # the limit is read while tracing
-    few = jax.jit(again, static_argnums=0, static_argnames=("samples", "batch_size"))
-    narrow = few(MODEL, OFF, STATE, X, jax.random.key(2), samples=70, batch_size=40)
+    few = jax.jit(again, static_argnames=("samples", "batch_size"))
+    narrow = few(PERTURBED, X, jax.random.key(2), samples=70, batch_size=40)
     chex.assert_trees_all_close(narrow, whole, rtol=1e-4, atol=1e-5)
 
 
@@ -165,9 +166,9 @@ def test_an_example_has_the_same_bound_alone_and_among_others():
 
 
 def test_jit_and_no_jit_agree():
-    compiled = elbo_terms(MODEL, OFF, STATE, X[:1], jax.random.key(2))
+    compiled = elbo_terms(PERTURBED, X[:1], jax.random.key(2))
     with jax.disable_jit():
-        plain = elbo_terms(MODEL, OFF, STATE, X[:1], jax.random.key(2))
+        plain = elbo_terms(PERTURBED, X[:1], jax.random.key(2))
     chex.assert_trees_all_close(plain, compiled, rtol=1e-4, atol=1e-5)
 
 
@@ -175,7 +176,7 @@ def test_memory_holds_the_largest_weights_and_never_all_of_them():
     """All weights of 5,000 samples would be 800 kB; the tail that gives Pareto k is 3 sqrt(K) of them, in a few copies."""
 
     def temporary(samples):
-        compiled = importance_sampled_evidence.lower(MODEL, OFF, STATE, X, jax.random.key(0), samples=samples).compile()
+        compiled = importance_sampled_evidence.lower(PERTURBED, X, jax.random.key(0), samples=samples).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
     few, many = temporary(100), temporary(5000)
@@ -192,7 +193,7 @@ def test_the_encoder_runs_once_per_example():
 
     calls = []
     model = MODEL._replace(infer=counted)
-    jax.eval_shape(lambda x: importance_sampled_evidence(model, OFF, STATE, x, jax.random.key(0), samples=30), X)
+    jax.eval_shape(lambda x: importance_sampled_evidence(Trained(model, OFF), x, jax.random.key(0), samples=30), X)
     assert len(calls) == 1  # traced once, outside the scan over samples
 
 
@@ -221,5 +222,5 @@ def test_map_examples_gives_each_example_its_own_key(batch_size):
 def test_padding_examples_do_not_matter():
     """The last batch is filled up with copies of the first example; what that one is changes nothing of the others."""
     other = X.at[0].set(1e4)
-    terms, changed = (elbo_terms(MODEL, OFF, STATE, x, jax.random.key(2), batch_size=7) for x in (X, other))
+    terms, changed = (elbo_terms(PERTURBED, x, jax.random.key(2), batch_size=7) for x in (X, other))
     chex.assert_trees_all_equal(*(jax.tree.map(lambda v: v[1:], t) for t in (terms, changed)))

@@ -11,10 +11,11 @@ from scipy.stats import multivariate_normal
 from vae.evaluation import gaps
 from vae.evaluation.annealing import AnnealedEvidence
 from vae.evaluation.evidence import Evidence, importance_sampled_evidence
+from vae.types import Trained
 
 EXAMPLES = 12
 MODEL = toys.linear_gaussian()
-PARAMS, STATE = MODEL.init(jax.random.key(0))
+PARAMS, _ = MODEL.init(jax.random.key(0))
 X = np.random.default_rng(0).multivariate_normal(
     np.zeros(4), toys.LOADINGS @ toys.LOADINGS.T + toys.NOISE**2 * np.eye(4), size=EXAMPLES
 )
@@ -42,7 +43,7 @@ def known(value):
 
 
 def weighted(params, samples):
-    return importance_sampled_evidence(MODEL, params, STATE, jnp.asarray(X, jnp.float32), jax.random.key(2), samples=samples)
+    return importance_sampled_evidence(Trained(MODEL, params), jnp.asarray(X, jnp.float32), jax.random.key(2), samples=samples)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def fitted():
     x, key = jnp.asarray(X, jnp.float32), jax.random.key(1)
     optimiser = optax.adam(optax.cosine_decay_schedule(2e-2, 400))  # six parameters take larger steps than a network
     settings = {"optimiser": optimiser, "steps": 400, "samples": 8, "score_samples": 1000}
-    return lambda params: gaps.fitted_bounds(MODEL, params, STATE, x, key, **settings)
+    return lambda params: gaps.fitted_bounds(Trained(MODEL, params), x, key, **settings)
 
 
 def test_an_exact_posterior_has_no_gaps(fitted):
@@ -119,8 +120,8 @@ def test_the_error_of_a_mean_is_that_of_its_draws():
 
 def test_what_cannot_be_fitted_is_refused():
     with pytest.raises(ValueError, match="got 400 steps of 0 samples and 512 to score; wanted at least 0, 1 and 1"):
-        gaps.fitted_bounds(MODEL, PARAMS, STATE, jnp.zeros((2, 4)), jax.random.key(0), samples=0)
+        gaps.fitted_bounds(Trained(MODEL, PARAMS), jnp.zeros((2, 4)), jax.random.key(0), samples=0)
     model = toys.labelled()
     params, state = model.init(jax.random.key(0))
     with pytest.raises(TypeError, match="the draws of the posterior Categorical pass no gradient back"):
-        gaps.fitted_bounds(model, params, state, jnp.zeros((2, 4)), jax.random.key(0))
+        gaps.fitted_bounds(Trained(model, params, state), jnp.zeros((2, 4)), jax.random.key(0))

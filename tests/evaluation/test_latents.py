@@ -7,15 +7,16 @@ import pytest
 import toys
 
 from vae.evaluation import active_units, encode
+from vae.types import Trained
 
 MODEL = toys.linear_gaussian()
-PARAMS, STATE = MODEL.init(jax.random.key(0))
+PARAMS, _ = MODEL.init(jax.random.key(0))
 X = jnp.asarray(np.random.default_rng(0).normal(size=(23, 4)), jnp.float32)
 
 
 @pytest.mark.parametrize("batch_size", [5, 500])
 def test_encode_gives_the_posterior_mean(batch_size):
-    (means,) = encode(MODEL, PARAMS, STATE, X, jax.random.key(1), batch_size=batch_size)
+    (means,) = encode(Trained(MODEL, PARAMS), X, jax.random.key(1), batch_size=batch_size)
     np.testing.assert_allclose(means, np.asarray(X) @ np.asarray(PARAMS["posterior"]["weights"]).T, rtol=1e-5, atol=1e-6)
 
 
@@ -23,8 +24,8 @@ def test_deeper_groups_are_encoded_at_the_sampled_ancestor_and_discrete_ones_by_
     model = toys.two_groups(bottom_up=False)
     params, state = model.init(jax.random.key(0))
     x = X[:, :1]
-    z2, z1 = encode(model, params, state, x, jax.random.key(1))
-    again = encode(model, params, state, x, jax.random.key(2))
+    z2, z1 = encode(Trained(model, params, state), x, jax.random.key(1))
+    again = encode(Trained(model, params, state), x, jax.random.key(2))
     np.testing.assert_allclose(z2, np.asarray(x) * float(params["posterior"]["z2"]), rtol=1e-5)
     np.testing.assert_array_equal(z2, again[0])
     assert np.all(np.asarray(z1) != np.asarray(again[1])), "z1 is encoded at a sampled z2"

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import toys
 
 from experiments.evaluate import bound, rows
 from vae import likelihoods, models
@@ -17,7 +18,7 @@ from vae.evaluation.annealing_paths import from_posterior
 from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import Evidence, is_density
 from vae.evaluation.report import OF_THE_BOUND, bits_per_dim, compact, evidence_summary, report
-from vae.types import Data
+from vae.types import Data, Trained
 
 RNG = np.random.default_rng(0)
 EVIDENCE = Evidence(
@@ -73,11 +74,11 @@ def test_a_report_of_images(space, likelihood, named):
     data = Data(shape=(3, 2, 1), space=space)
     model = models.mlp(data, latent_dim=3, hidden=(4,), likelihood=likelihood)
     params, state = jax.jit(model.init)(jax.random.key(0))
-    x = images(space)
-    found = report(model, params, state, x, data, jax.random.key(1), samples=20)
+    trained, x = Trained(model, params, state, spec=data), images(space)
+    found = report(trained, x, jax.random.key(1), samples=20)
     elbo_key, evidence_key, _ = jax.random.split(jax.random.key(1), 3)
-    terms = elbo_terms(model, params, state, x, elbo_key)
-    bound = importance_sampled_evidence(model, params, state, x, evidence_key, samples=20).log_evidence
+    terms = elbo_terms(trained, x, elbo_key)
+    bound = importance_sampled_evidence(trained, x, evidence_key, samples=20).log_evidence
     kl = np.asarray(terms.rates[0], np.float64)
     assert found["kl_per_dimension"] == [pytest.approx(kl.mean(axis=0).tolist())]
     assert found["kl"] == pytest.approx(kl.sum(axis=1).mean(), rel=1e-5)
@@ -96,7 +97,7 @@ def test_a_likelihood_that_is_no_density_has_no_nll():
     data = Data(shape=(3, 2, 1), space="real")
     model = models.mlp(data, latent_dim=2, hidden=(4,), likelihood="normal_optimal_std")
     params, state = jax.jit(model.init)(jax.random.key(0))
-    found = report(model, params, state, images("real")[:4], data, jax.random.key(1), samples=2)
+    found = report(Trained(model, params, state, spec=data), images("real")[:4], jax.random.key(1), samples=2)
     assert (found["nll"], found["cross_entropy"], found["bits_per_dim"]) == (None, None, None)
     assert "OptimalSigmaNormal is no density" in found["nll_note"]
     assert bound(found) == ("no NLL", found["nll_note"])
@@ -121,7 +122,13 @@ def test_a_likelihood_that_is_no_density_has_no_evidence(estimate):
     model = models.mlp(Data(shape=(3, 2, 1), space="real"), latent_dim=2, hidden=(4,), likelihood="normal_optimal_std")
     params, state = jax.jit(model.init)(jax.random.key(0))
     with pytest.raises(TypeError, match="no evidence to estimate, since OptimalSigmaNormal is no density: report a Normal"):
-        estimate(model, params, state, images("real")[:4], jax.random.key(1))
+        estimate(Trained(model, params, state), images("real")[:4], jax.random.key(1))
+
+
+def test_a_report_needs_to_know_what_the_data_are():
+    model = toys.linear_gaussian()
+    with pytest.raises(ValueError, match="the model has no spec, which says what its data are; wanted one: Trained"):
+        report(Trained(model, model.init(jax.random.key(0))[0]), jnp.zeros((3, 4)), jax.random.key(1), samples=2)
 
 
 def test_standard_error_of_one_value_is_unknown():

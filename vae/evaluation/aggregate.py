@@ -13,7 +13,7 @@ from vae.distributions import Mixture, MultivariateNormal
 from vae.distributions.base import Distribution
 from vae.evaluation.arrays import finite_array, integer_array
 from vae.evaluation.batches import map_examples
-from vae.types import Key, Model, Params, PyTree, Settings
+from vae.types import Key, PyTree, Trained
 
 
 class AggregateTerms(NamedTuple):
@@ -69,10 +69,8 @@ def aggregate_posterior(posteriors: Distribution) -> Mixture:
     return Mixture(logits=jnp.zeros(examples), components=posteriors)
 
 
-@partial(jax.jit, static_argnames=("model", "batch_size"))
-def posteriors_of(
-    model: Model, params: Params, state: PyTree, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500
-) -> Distribution:
+@partial(jax.jit, static_argnames="batch_size")
+def posteriors_of(trained: Trained, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500) -> Distribution:
     """q(z | x) of the first latent group for every example, one distribution with a leading axis of examples.
 
     A group further down depends on sampled ancestors in its prior, so that the decomposition does not hold for it alone.
@@ -80,7 +78,7 @@ def posteriors_of(
 
     def one(key, example):
         x, context = example
-        return model.infer(params, state, x, context, Settings())(key).latents[0].posterior
+        return trained.infer(x, context)(key).latents[0].posterior
 
     return map_examples(one, key, (x, context), batch_size)
 

@@ -17,7 +17,7 @@ from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import ROWS_IN_FLIGHT, evidence_of
 from vae.evaluation.hmc import transition
 from vae.requirements import require
-from vae.types import Key, Model, Params, PyTree
+from vae.types import Key, PyTree, Trained
 
 TARGET_ACCEPTANCE = 0.65
 FIRST_STEP_SIZE = 0.5
@@ -76,11 +76,9 @@ class BidirectionalBounds(NamedTuple):
     acceptance: Float[Array, "examples"]
 
 
-@partial(jax.jit, static_argnames=("model", "annealing", "batch_size"))
+@partial(jax.jit, static_argnames=("annealing", "batch_size"))
 def annealed_evidence(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     x: PyTree,
     key: Key,
     *,
@@ -106,7 +104,7 @@ def annealed_evidence(
     def one(key, example):
         x, context = example
         adapt_key, run_key = jax.random.split(key)
-        path = annealing.start(model, params, state, x, context)
+        path = annealing.start(trained, x, context)
         step_sizes = adapted_step_sizes(path, adapt_key, betas, annealing.chains, annealing.leapfrog_steps)
         chain = partial(forward_chain, path, betas=betas, step_sizes=step_sizes, leapfrog_steps=annealing.leapfrog_steps)
         log_weights, acceptance = _repeat(chain, run_key, annealing.chains)
@@ -121,10 +119,8 @@ def annealed_evidence(
     return map_examples(one, key, (x, context), batch_size or max(1, ROWS_IN_FLIGHT // annealing.chains))
 
 
-@partial(jax.jit, static_argnames=("model", "number"))
-def simulate(
-    model: Model, params: Params, state: PyTree, key: Key, number: int, context: PyTree = ()
-) -> tuple[tuple[Array, ...], PyTree]:
+@partial(jax.jit, static_argnames="number")
+def simulate(trained: Trained, key: Key, number: int, context: PyTree = ()) -> tuple[tuple[Array, ...], PyTree]:
     """`number` draws (z, x) of the model itself: z is then an exact sample of the posterior p(z | x), whatever the encoder.
 
     context: with a leading axis of `number`, () for none.
@@ -132,17 +128,15 @@ def simulate(
 
     def one(key, context):
         prior_key, data_key = jax.random.split(key)
-        values = model.prior(params, state, prior_key, context)
-        return values, model.decode(params, state, values, context).sample(data_key)
+        values = trained.prior(prior_key, context)
+        return values, trained.decode(values, context).sample(data_key)
 
     return jax.vmap(one)(jax.random.split(key, number), context)
 
 
-@partial(jax.jit, static_argnames=("model", "annealing", "batch_size"))
+@partial(jax.jit, static_argnames=("annealing", "batch_size"))
 def bidirectional_bounds(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     values: PyTree,
     x: PyTree,
     key: Key,
@@ -166,7 +160,7 @@ def bidirectional_bounds(
     def one(key, example):
         values, x, context = example
         adapt_key, forward_key, reverse_key = jax.random.split(key, 3)
-        path = annealing.start(model, params, state, x, context)
+        path = annealing.start(trained, x, context)
         step_sizes = adapted_step_sizes(path, adapt_key, betas, annealing.chains, annealing.leapfrog_steps)
         forward, reverse = (
             partial(chain, betas=betas, step_sizes=step_sizes, leapfrog_steps=annealing.leapfrog_steps)

@@ -23,7 +23,7 @@ from vae.distributions import (
 )
 from vae.evaluation.evidence import with_density
 from vae.objectives import log_weight
-from vae.types import Key, Latent, Model, Params, PyTree, Settings
+from vae.types import Key, Latent, PyTree, Trained
 
 NOT_EUCLIDEAN = (ExpRelaxedCategorical, PowerSpherical, RelaxedCategorical, SpikeAndSlab, UniformSphere, VonMisesFisher)
 """Real values on a surface or with atoms: a straight trajectory leaves where they live."""
@@ -40,8 +40,8 @@ class Path(NamedTuple):
     densities: Callable[[PyTree], tuple[Array, Array]]
 
 
-Start = Callable[[Model, Params, PyTree, PyTree, PyTree], Path]
-"""(model, params, state, x, context) -> the path that starts there: `from_prior`, `from_posterior`."""
+Start = Callable[[Trained, PyTree, PyTree], Path]
+"""(trained, x, context) -> the path that starts there: `from_prior`, `from_posterior`."""
 Schedule = Callable[[int], Float[Array, "temperatures"]]
 
 
@@ -56,20 +56,20 @@ def sigmoid_temperatures(temperatures: int, sharpness: float = 4.0) -> Float[Arr
     return (levels - levels[0]) / (levels[-1] - levels[0])
 
 
-def from_prior(model: Model, params: Params, state: PyTree, x: PyTree, context: PyTree) -> Path:
+def from_prior(trained: Trained, x: PyTree, context: PyTree) -> Path:
     """Start from p(z): the ratio is the likelihood p(x | z), and the encoder plays no part."""
-    draw, key = _scorer(model, params, state, x, context)
+    draw, key = _scorer(trained, x, context)
 
     def densities(values):
         trace = with_density(draw(key, values))
         return sum(latent.prior.log_prob(latent.value) for latent in trace.latents), trace.likelihood.log_prob(x)
 
-    return Path(sample=lambda key: model.prior(params, state, key, context), densities=densities)
+    return Path(sample=lambda key: trained.prior(key, context), densities=densities)
 
 
-def from_posterior(model: Model, params: Params, state: PyTree, x: PyTree, context: PyTree) -> Path:
+def from_posterior(trained: Trained, x: PyTree, context: PyTree) -> Path:
     """Start from q(z | x): the ratio is the importance weight, and the better the posterior the shorter the way."""
-    draw, key = _scorer(model, params, state, x, context)
+    draw, key = _scorer(trained, x, context)
 
     def sample(key):
         return tuple(latent.value for latent in draw(key).latents)
@@ -91,9 +91,9 @@ def tempered(path: Path, beta: Float[Array, ""]) -> Callable[[PyTree], Float[Arr
     return log_density
 
 
-def _scorer(model: Model, params: Params, state: PyTree, x: PyTree, context: PyTree) -> tuple[Callable, Key]:
+def _scorer(trained: Trained, x: PyTree, context: PyTree) -> tuple[Callable, Key]:
     """The model's draw, and a key for it where every group is given and nothing is random; refuses what HMC cannot move."""
-    draw, key = model.infer(params, state, x, context, Settings()), jax.random.key(0)
+    draw, key = trained.infer(x, context), jax.random.key(0)
     _require_euclidean(jax.eval_shape(draw, key).latents)
     return draw, key
 

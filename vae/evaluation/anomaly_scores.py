@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from vae.evaluation.batches import map_examples
 from vae.evaluation.gaps import fitted_log_weights
 from vae.objectives import Rate, analytic, log_ratio, log_weight, terms_of
-from vae.types import Key, Model, Params, PyTree, Settings, Trace
+from vae.types import Key, PyTree, Trace, Trained
 
 ADAM = optax.adam(1e-3)
 
@@ -32,11 +32,9 @@ class ModelScores(NamedTuple):
     reconstruction: Float[Array, "examples"]
 
 
-@partial(jax.jit, static_argnames=("model", "samples", "rates", "batch_size"))
+@partial(jax.jit, static_argnames=("samples", "rates", "batch_size"))
 def model_scores(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     x: PyTree,
     key: Key,
     *,
@@ -55,7 +53,7 @@ def model_scores(
 
     def one(key, example):
         x, context = example
-        draw = model.infer(params, state, x, context, Settings())
+        draw = trained.infer(x, context)
 
         def sample(key):
             draw_key, rate_key = jax.random.split(key)
@@ -69,11 +67,9 @@ def model_scores(
     return map_examples(one, key, (x, context), max(1, batch_size // samples))
 
 
-@partial(jax.jit, static_argnames=("model", "optimiser", "steps", "samples", "score_samples", "batch_size"))
+@partial(jax.jit, static_argnames=("optimiser", "steps", "samples", "score_samples", "batch_size"))
 def likelihood_regret(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     x: PyTree,
     key: Key,
     *,
@@ -99,18 +95,16 @@ def likelihood_regret(
     def one(key, example):
         x, context = example
         start, fitted = fitted_log_weights(
-            model, params, state, x, context, key, optimiser, steps=steps, samples=samples, score_samples=score_samples
+            trained, x, context, key, optimiser, steps=steps, samples=samples, score_samples=score_samples
         )
         return jnp.mean(fitted - start)
 
     return map_examples(one, key, (x, context), batch_size)
 
 
-@partial(jax.jit, static_argnames=("model", "lowest", "samples", "batch_size"))
+@partial(jax.jit, static_argnames=("lowest", "samples", "batch_size"))
 def hierarchical_log_likelihood_ratio(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     x: PyTree,
     key: Key,
     *,
@@ -135,21 +129,19 @@ def hierarchical_log_likelihood_ratio(
 
     def one(key, example):
         x, context = example
-        draw = model.infer(params, state, x, context, Settings())
+        draw = trained.infer(x, context)
 
         def ratio(key):
             draw_key, prior_key = jax.random.split(key)
             trace = draw(draw_key)
-            return log_weight(trace, x) - _partial_log_weight(model, params, state, x, context, trace, prior_key, lowest)
+            return log_weight(trace, x) - _partial_log_weight(trained, x, context, trace, prior_key, lowest)
 
         return jnp.mean(jax.vmap(ratio)(jax.random.split(key, samples)))
 
     return map_examples(one, key, (x, context), batch_size)
 
 
-def _partial_log_weight(
-    model: Model, params: Params, state: PyTree, x: PyTree, context: PyTree, trace: Trace, key: Key, lowest: int
-) -> Float[Array, ""]:
+def _partial_log_weight(trained: Trained, x: PyTree, context: PyTree, trace: Trace, key: Key, lowest: int) -> Float[Array, ""]:
     """log p(x | z) - sum over the kept groups of log q - log p, the others drawn from the prior given the kept ones."""
     groups = len(trace.latents)
     if not 0 < lowest < groups:
@@ -159,6 +151,6 @@ def _partial_log_weight(
         )
     kept = trace.latents[: groups - lowest]
     given = tuple(latent.value for latent in kept) + (None,) * lowest
-    values = model.prior(params, state, key, context, values=given)
-    likelihood = model.decode(params, state, values, context)
+    values = trained.prior(key, context, values=given)
+    likelihood = trained.decode(values, context)
     return likelihood.log_prob(x) - sum(log_ratio(latent) for latent in kept)

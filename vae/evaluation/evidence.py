@@ -13,14 +13,12 @@ from vae.evaluation.batches import map_examples
 from vae.evaluation.pareto import keep_largest, tail_length, tail_shape
 from vae.objectives import Rate, analytic, log_weight, terms_of
 from vae.objectives.estimators import ROWS_IN_FLIGHT, divisor_near
-from vae.types import Key, Model, Params, PyTree, Settings, Terms, Trace
+from vae.types import Key, PyTree, Terms, Trace, Trained
 
 
-@partial(jax.jit, static_argnames=("model", "rates", "batch_size"))
+@partial(jax.jit, static_argnames=("rates", "batch_size"))
 def elbo_terms(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     x: PyTree,
     key: Key,
     *,
@@ -36,7 +34,7 @@ def elbo_terms(
     def one(key, example):
         x, context = example
         draw_key, rate_key = jax.random.split(key)
-        return terms_of(model.infer(params, state, x, context, Settings())(draw_key), x, rates, rate_key)
+        return terms_of(trained.infer(x, context)(draw_key), x, rates, rate_key)
 
     return map_examples(one, key, (x, context), batch_size)
 
@@ -70,11 +68,9 @@ class _Weights(NamedTuple):
     squares: Float[Array, ""]
 
 
-@partial(jax.jit, static_argnames=("model", "samples", "batch_size"))
+@partial(jax.jit, static_argnames=("samples", "batch_size"))
 def importance_sampled_evidence(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     x: PyTree,
     key: Key,
     *,
@@ -98,7 +94,7 @@ def importance_sampled_evidence(
 
     def one(key, example):
         x, context = example
-        draw = model.infer(params, state, x, context, Settings())
+        draw = trained.infer(x, context)
 
         def chunk(start):
             index = start + jnp.arange(width)

@@ -18,7 +18,7 @@ from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import Evidence
 from vae.objectives import sticking_the_landing
 from vae.objectives.estimators import frozen_posterior, scored
-from vae.types import Key, Model, Params, PyTree, Settings
+from vae.types import Key, PyTree, Trained
 
 FIT_STEPS = 400
 SETTLING_ADAM = optax.adam(optax.cosine_decay_schedule(3e-3, FIT_STEPS))
@@ -87,11 +87,9 @@ def inference_gaps(annealed: AnnealedEvidence, fitted: FittedBounds, importance:
     )
 
 
-@partial(jax.jit, static_argnames=("model", "optimiser", "steps", "samples", "score_samples", "batch_size"))
+@partial(jax.jit, static_argnames=("optimiser", "steps", "samples", "score_samples", "batch_size"))
 def fitted_bounds(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     x: PyTree,
     key: Key,
     *,
@@ -111,7 +109,7 @@ def fitted_bounds(
     def one(key, example):
         x, context = example
         start, fitted = fitted_log_weights(
-            model, params, state, x, context, key, optimiser, steps=steps, samples=samples, score_samples=score_samples
+            trained, x, context, key, optimiser, steps=steps, samples=samples, score_samples=score_samples
         )
         return FittedBounds(elbo=_mean(start), fitted=_mean(fitted), amortisation=_mean(fitted - start))
 
@@ -119,9 +117,7 @@ def fitted_bounds(
 
 
 def fitted_log_weights(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     x: PyTree,
     context: PyTree,
     key: Key,
@@ -147,8 +143,9 @@ def fitted_log_weights(
     step_key, score_key = jax.random.split(key)
 
     def bound(posterior, key, samples):
-        own = params | {"posterior": posterior}
-        draw, frozen_draw = (scored(model.infer(p, state, x, context, Settings()), x) for p in (own, frozen_posterior(own)))
+        own = trained.params | {"posterior": posterior}
+        drawing = (trained.replace(params=params).infer(x, context) for params in (own, frozen_posterior(own)))
+        draw, frozen_draw = (scored(each, x) for each in drawing)
         value, drawn = sticking_the_landing(jnp.mean, draw, frozen_draw, jax.random.split(key, samples))
         return value, drawn.log_weight
 
@@ -158,7 +155,7 @@ def fitted_log_weights(
         updates, optimiser_state = optimiser.update(gradient, optimiser_state, posterior)
         return (optax.apply_updates(posterior, updates), optimiser_state), None
 
-    start = params["posterior"]
+    start = trained.params["posterior"]
     (fitted, _), _ = jax.lax.scan(step, (start, optimiser.init(start)), jax.random.split(step_key, steps))
     return bound(start, score_key, score_samples)[1], bound(fitted, score_key, score_samples)[1]
 

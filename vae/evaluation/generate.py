@@ -4,6 +4,7 @@ Images are the means of the decoded distributions. Every function takes its exam
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,45 +12,41 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vae.evaluation.latents import encode
-from vae.types import Key, Model, Params, PyTree, Settings
+from vae.types import Key, PyTree, Trained
 
 
-@partial(jax.jit, static_argnames="model")
-def decode_means(model: Model, params: Params, state: PyTree, values: tuple, context: PyTree = ()) -> Array:
+@jax.jit
+def decode_means(trained: Trained, values: tuple, context: PyTree = ()) -> Array:
     """E[x | z] for every row of the latent values, a tuple with one array per group."""
-    return jax.vmap(lambda v, c: model.decode(params, state, v, c).mean)(values, context)
+    return jax.vmap(lambda v, c: _mean(trained.decode(v, c)))(values, context)
 
 
-@partial(jax.jit, static_argnames=("model", "number"))
-def sample_prior(
-    model: Model, params: Params, state: PyTree, key: Key, number: int, temperature=1.0, context: PyTree = ()
-) -> tuple:
+@partial(jax.jit, static_argnames="number")
+def sample_prior(trained: Trained, key: Key, number: int, temperature=1.0, context: PyTree = ()) -> tuple:
     """`number` ancestral samples of the latent variables from the prior, one array per group."""
-    return jax.vmap(lambda k: model.prior(params, state, k, context, temperature=temperature))(jax.random.split(key, number))
+    return jax.vmap(lambda k: trained.prior(k, context, temperature=temperature))(jax.random.split(key, number))
 
 
-@partial(jax.jit, static_argnames=("model", "number"))
-def sample_aggregate(model: Model, params: Params, state: PyTree, x: PyTree, key: Key, number: int) -> tuple:
+@partial(jax.jit, static_argnames="number")
+def sample_aggregate(trained: Trained, x: PyTree, key: Key, number: int) -> tuple:
     """`number` samples of q(z) = mean over x of q(z | x): the posterior's sample at examples drawn with replacement."""
     pick_key, draw_key = jax.random.split(key)
     size = jax.tree.leaves(x)[0].shape[0]
     chosen = jax.tree.map(lambda a: a[jax.random.randint(pick_key, (number,), 0, size)], x)
 
     def one(key, x):
-        return tuple(latent.value for latent in model.infer(params, state, x, (), Settings())(key).latents)
+        return tuple(latent.value for latent in trained.infer(x)(key).latents)
 
     return jax.vmap(one)(jax.random.split(draw_key, number), chosen)
 
 
-def reconstruct(model: Model, params: Params, state: PyTree, x: PyTree, key: Key) -> Array:
+def reconstruct(trained: Trained, x: PyTree, key: Key) -> Array:
     """E[x | z] at the posterior mean of each example."""
-    return decode_means(model, params, state, encode(model, params, state, x, key))
+    return decode_means(trained, encode(trained, x, key))
 
 
 def traverse(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     mean: Float[Array, "latent"],
     dimensions: Array | np.ndarray,
     values: Float[Array, "steps"],
@@ -58,14 +55,12 @@ def traverse(
     codes = jnp.tile(mean, (len(dimensions), len(values), 1))
     rows = jnp.arange(len(dimensions))[:, None]
     codes = codes.at[rows, jnp.arange(len(values))[None, :], jnp.asarray(dimensions)[:, None]].set(values[None, :])
-    images = decode_means(model, params, state, (codes.reshape(-1, mean.shape[-1]),))
+    images = decode_means(trained, (codes.reshape(-1, mean.shape[-1]),))
     return images.reshape(len(dimensions), len(values), *images.shape[1:])
 
 
 def interpolate(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     start: Float[Array, "pairs latent"],
     end: Float[Array, "pairs latent"],
     steps: int,
@@ -73,5 +68,10 @@ def interpolate(
     """(pairs, steps, ...) images along the straight line between the codes of each pair; one latent group."""
     alphas = jnp.linspace(0.0, 1.0, steps)[None, :, None]
     codes = (1.0 - alphas) * start[:, None] + alphas * end[:, None]
-    images = decode_means(model, params, state, (codes.reshape(-1, start.shape[-1]),))
+    images = decode_means(trained, (codes.reshape(-1, start.shape[-1]),))
     return images.reshape(len(start), steps, *images.shape[1:])
+
+
+def _mean(likelihood: Any) -> Array:
+    """E[x | z], of a family that has it in closed form."""
+    return likelihood.mean

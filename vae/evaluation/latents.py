@@ -9,11 +9,11 @@ from jaxtyping import Array, Bool, Float
 
 from vae.discrepancies import ACTIVE_VARIANCE
 from vae.evaluation.batches import map_examples
-from vae.types import Key, Model, Params, PyTree, Settings
+from vae.types import Key, PyTree, Trained
 
 
-@partial(jax.jit, static_argnames=("model", "batch_size"))
-def encode(model: Model, params: Params, state: PyTree, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500):
+@partial(jax.jit, static_argnames="batch_size")
+def encode(trained: Trained, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500):
     """Posterior means E_q[z | x], a tuple with one (examples, ...) array per group; deeper groups at a sampled ancestor.
 
     A family without a closed-form mean is represented by its sample.
@@ -21,7 +21,7 @@ def encode(model: Model, params: Params, state: PyTree, x: PyTree, key: Key, *, 
 
     def one(key, example):
         x, context = example
-        latents = model.infer(params, state, x, context, Settings())(key).latents
+        latents = trained.infer(x, context)(key).latents
         return tuple(getattr(latent.posterior, "mean", latent.value) for latent in latents)
 
     return map_examples(one, key, (x, context), batch_size)

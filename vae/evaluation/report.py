@@ -15,7 +15,7 @@ from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evi
 from vae.evaluation.latents import active_units, encode
 from vae.evaluation.pareto import UNRELIABLE
 from vae.objectives import analytic, total_rate
-from vae.types import Data, Key, Model, Params, PyTree
+from vae.types import Data, Key, PyTree, Trained
 
 LOW_SAMPLE_SIZE = 10
 DISCRETE = ("binary", "uint8", "count", "tokens")
@@ -29,11 +29,8 @@ OF_THE_BOUND = (
 
 
 def report(
-    model: Model,
-    params: Params,
-    state: PyTree,
+    trained: Trained,
     x: PyTree,
-    data: Data,
     key: Key,
     *,
     samples: int,
@@ -48,13 +45,20 @@ def report(
     the importance samples do. Where the data are not in the likelihood's space (gray pixels under a Bernoulli) nothing here is
     a likelihood: `nll` and `bits_per_dim` are None, and the same bound is called `cross_entropy`. Where its `is_density`
     is False (it sets its own scale by the value it scores) there is no bound: its numbers are None and `nll_note` says why.
+
+    Raises ValueError for a model of which it is not known what data it is of.
     """
+    data = trained.spec
+    if data is None:
+        raise ValueError(
+            "the model has no spec, which says what its data are; wanted one: Trained(..., spec=vae.Data(shape, space))."
+        )
     elbo_key, evidence_key, encode_key = jax.random.split(key, 3)
-    terms = elbo_terms(model, params, state, x, elbo_key, context=context, rates=rates_of(rates))
-    means = encode(model, params, state, x, encode_key, context=context)
-    likelihood = likelihood_of(model, params, state, means, context)
+    terms = elbo_terms(trained, x, elbo_key, context=context, rates=rates_of(rates))
+    means = encode(trained, x, encode_key, context=context)
+    likelihood = likelihood_of(trained, means, context)
     if is_density(likelihood):
-        evidence = importance_sampled_evidence(model, params, state, x, evidence_key, samples=samples, context=context)
+        evidence = importance_sampled_evidence(trained, x, evidence_key, samples=samples, context=context)
         bound = evidence_summary(evidence, samples, in_space=likelihood.data_space == data.space)
         bound |= bits_per_dim(evidence, data, likelihood.data_space)
     else:
@@ -104,10 +108,10 @@ def bits_per_dim(evidence: Evidence, data: Data, space: str) -> dict[str, float 
     return {"bits_per_dim": nll / (math.prod(data.shape) * math.log(2.0)) if meaningful else None}
 
 
-def likelihood_of(model: Model, params: Params, state: PyTree, means: tuple, context: PyTree) -> Distribution:
+def likelihood_of(trained: Trained, means: tuple, context: PyTree) -> Distribution:
     """The model's likelihood of one example without its numbers, found without computing anything."""
     first = jax.tree.map(lambda leaf: leaf[0], (tuple(means), context))
-    return jax.eval_shape(model.decode, params, state, *first)
+    return jax.eval_shape(lambda trained, parts: trained.decode(*parts), trained, first)
 
 
 def compact(numbers: Mapping[str, Any]) -> dict[str, Any]:
