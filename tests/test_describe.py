@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vae import objectives, schedules
-from vae.describe import describe, description
+from vae.description import describe, description
 from vae.types import Data
 
 DATA = Data(shape=(4, 3, 1), space="binary")

@@ -21,13 +21,13 @@ from vae import (
     training,
     visualise,
 )
-from vae.describe import describe
+from vae.description import describe
 from vae.distributions import Bernoulli, Normal, standard_normal
 from vae.divergences import kl_divergence, monte_carlo_kl
 from vae.models import variational_autoencoder
 from vae.objectives import elbo
 from vae.reference import Reference, reference_to, resolve
-from vae.training.fit import Fitted, fit
+from vae.training.fitting import Fitted, fit
 from vae.training.load import Loaded, load
 from vae.training.state import TrainState, initial_state
 from vae.training.step import make_train_step

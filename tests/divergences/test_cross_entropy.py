@@ -24,7 +24,7 @@ from vae.distributions import (
     standard_normal,
 )
 from vae.divergences import KL_TABLE, cross_entropy, kl_divergence
-from vae.divergences.cross_entropy import CROSS_ENTROPY_TABLE
+from vae.divergences.cross_entropies import CROSS_ENTROPY_TABLE
 
 FIRST, SECOND = jnp.array([0.6, 2.0, 5.0]), jnp.array([1.5, 0.9, 4.0])
 NORTH, EAST = jnp.array([0.6, 0.0, 0.8, 0.0]), jnp.array([0.0, 1.0, 0.0, 0.0])

@@ -1,6 +1,6 @@
 """Divergences between two distributions, in nats."""
 
-from vae.divergences.cross_entropy import cross_entropy as cross_entropy
+from vae.divergences.cross_entropies import cross_entropy as cross_entropy
 from vae.divergences.jensen_shannon import dual_geometric_jensen_shannon as dual_geometric_jensen_shannon
 from vae.divergences.jensen_shannon import geometric_jensen_shannon as geometric_jensen_shannon
 from vae.divergences.jensen_shannon import interpolating_jensen_shannon as interpolating_jensen_shannon

@@ -8,4 +8,4 @@ from vae.flows.base import chain as chain
 from vae.flows.base import invert as invert
 from vae.flows.base import permute as permute
 from vae.flows.base import reverse as reverse
-from vae.flows.planar import planar as planar
+from vae.flows.planar_flow import planar as planar

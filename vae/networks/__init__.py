@@ -2,6 +2,7 @@
 
 from vae.networks.base import from_flax
 from vae.networks.convolution import conv_decoder, conv_encoder
+from vae.networks.fully_connected import mlp
 from vae.networks.initialisers import (
     bernoulli_output_bias,
     gain,
@@ -10,7 +11,6 @@ from vae.networks.initialisers import (
     kaiming_normal,
     kaiming_uniform,
 )
-from vae.networks.mlp import mlp
 from vae.networks.normalisation import batch_norm, group_norm
 
 __all__ = [

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.networks.base import Activation, Initialiser, as_float, checked_sizes, flatten, from_flax, output_bias_initialiser
+from vae.networks.fully_connected import HiddenLayers
 from vae.networks.initialisers import glorot_uniform
-from vae.networks.mlp import HiddenLayers
 from vae.networks.normalisation import Normalisation, normalised
 from vae.types import Network, PyTree
 

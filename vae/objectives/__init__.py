@@ -10,8 +10,8 @@ is taken once, in the loss. An objective is composed from one choice on each of 
     estimator    estimators.py: how the posterior's gradient is taken
 """
 
-from vae.objectives.aggressive import aggressive as aggressive
-from vae.objectives.aggressive import hold_at_zero_gradient as hold_at_zero_gradient
+from vae.objectives.aggressive_training import aggressive as aggressive
+from vae.objectives.aggressive_training import hold_at_zero_gradient as hold_at_zero_gradient
 from vae.objectives.assembly import Monitor as Monitor
 from vae.objectives.assembly import Observed as Observed
 from vae.objectives.assembly import Reduced as Reduced

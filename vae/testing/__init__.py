@@ -5,7 +5,7 @@ Each raises AssertionError with one sentence: what was checked, what was got, wh
 
 from vae.testing.distribution import check_distribution as check_distribution
 from vae.testing.divergence import check_kl as check_kl
-from vae.testing.linear_gaussian import linear_gaussian as linear_gaussian
-from vae.testing.linear_gaussian import linear_gaussian_data as linear_gaussian_data
-from vae.testing.linear_gaussian import linear_gaussian_evidence as linear_gaussian_evidence
+from vae.testing.linear_gaussian_model import linear_gaussian as linear_gaussian
+from vae.testing.linear_gaussian_model import linear_gaussian_data as linear_gaussian_data
+from vae.testing.linear_gaussian_model import linear_gaussian_evidence as linear_gaussian_evidence
 from vae.testing.objective import check_objective as check_objective

@@ -1,7 +1,7 @@
 """The training program: state, step, loop, checkpoints, and `fit`, which ties them together."""
 
-from vae.training.fit import Fitted as Fitted
-from vae.training.fit import fit as fit
+from vae.training.fitting import Fitted as Fitted
+from vae.training.fitting import fit as fit
 from vae.training.state import TrainState as TrainState
 from vae.training.state import initial_state as initial_state
 from vae.training.step import make_train_step as make_train_step
