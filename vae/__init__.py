@@ -27,32 +27,47 @@ from vae.divergences import kl_divergence, monte_carlo_kl
 from vae.models import variational_autoencoder
 from vae.objectives import elbo
 from vae.reference import Reference, reference_to, resolve
-from vae.training.fitting import Fitted, fit
-from vae.training.load import Loaded, load
-from vae.training.state import TrainState, initial_state
-from vae.training.step import make_train_step
-from vae.training.sweep import sweep
+from vae.training import (
+    Experiment,
+    Fitted,
+    Host,
+    Select,
+    Swept,
+    TrainState,
+    batch_at,
+    fit,
+    identity,
+    initial_state,
+    make_train_step,
+    stages,
+    sweep,
+)
+from vae.training.load import load
 from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Settings, Terms, Trace, Trained
 
 __all__ = [
     "Batch",
     "Bernoulli",
     "Data",
+    "Experiment",
     "Family",
     "Fitted",
+    "Host",
     "Latent",
-    "Loaded",
     "Model",
     "Network",
     "Normal",
     "Objective",
     "Prior",
     "Reference",
+    "Select",
     "Settings",
+    "Swept",
     "Terms",
     "Trace",
     "TrainState",
     "Trained",
+    "batch_at",
     "data",
     "describe",
     "discrepancies",
@@ -62,6 +77,7 @@ __all__ = [
     "evaluation",
     "fit",
     "flows",
+    "identity",
     "initial_state",
     "kl_divergence",
     "likelihoods",
@@ -76,6 +92,7 @@ __all__ = [
     "reference_to",
     "resolve",
     "schedules",
+    "stages",
     "standard_normal",
     "sweep",
     "testing",

@@ -23,20 +23,22 @@ def elbo_terms(
     key: Key,
     *,
     context: PyTree = (),
+    values: tuple = (),
     rates: Rate | tuple[Rate, ...] = analytic,
     batch_size: int = 500,
 ) -> Terms:
     """The terms of the ELBO at beta 1, one latent sample per example, with a leading axis of examples; nats.
 
-    key: fixes the noise of every example, so two models, or one model at two steps, are compared on the same noise.
+    key:    fixes the noise of every example, so two models, or one model at two steps, are compared on the same noise.
+    values: observed values of latent groups, see `Batch`.
     """
 
     def one(key, example):
-        x, context = example
+        x, context, values = example
         draw_key, rate_key = jax.random.split(key)
-        return terms_of(trained.infer(x, context)(draw_key), x, rates, rate_key)
+        return terms_of(trained.infer(x, context)(draw_key, values), x, rates, rate_key)
 
-    return map_examples(one, key, (x, context), batch_size)
+    return map_examples(one, key, (x, context, values), batch_size)
 
 
 class Evidence(NamedTuple):

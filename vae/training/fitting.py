@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from vae.data.feeds import each_feed
@@ -20,8 +19,8 @@ from vae.training.records import Record
 from vae.training.run import Run, train
 from vae.training.shapes import spec_to_json
 from vae.training.state import TrainState, usable_params
-from vae.training.validation import terms_of_feed, validator
-from vae.types import Model, PyTree, Settings, Trained
+from vae.training.validation import validator
+from vae.types import Model, PyTree, Trained
 
 
 class Fitted(NamedTuple):
@@ -91,7 +90,7 @@ def fit(
     plan = planned(experiment._replace(validate_every=period_of_validation(experiment, workdir)))
     require_positive(log_every=host.log_every, **({} if host.save_every is None else {"save_every": host.save_every}))
     validate = validator(plan.experiment.objective, plan.splits.validation)
-    require_read(plan, None if validate is None else partial(validated_at, plan))
+    require_read(plan)
     config = partial(config_of, plan, experiment.model, host)
     with open_journal(workdir, config, provenance_of(plan, host, workdir), host.writers, resume) as journal:
         state, pending = journal.restore(plan.start)
@@ -132,11 +131,3 @@ def provenance_of(plan: Plan, host: Host, workdir: str | Path | None) -> Mapping
     """What is known of where a run comes from."""
     sizes = each_feed(lambda one: one.size, plan.splits.train)
     return {"training_examples": sizes, **host.provenance}
-
-
-def validated_at(plan: Plan, settings: Mapping[str, Any]) -> PyTree:
-    """The terms of the validation as a function of the settings; to be traced, in order to see which of them it reads."""
-    state = jax.eval_shape(plan.start)
-    params, model_state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (usable_params(state), state.model_state))
-    trained = Trained(plan.model, params, model_state, Settings(settings), plan.spec)
-    return next(terms_of_feed(plan.experiment.objective, plan.splits.validation)(trained))

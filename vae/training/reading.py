@@ -1,6 +1,7 @@
 """Which settings a run reads: judged by dataflow through its traced step and its validation, whoever reads them."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -8,25 +9,32 @@ import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
 from vae.training.experiment import Plan
-from vae.types import PyTree, settings_asked_for
+from vae.training.state import usable_params
+from vae.training.validation import terms_of_feed
+from vae.types import PyTree, Settings, Trained, settings_asked_for
 
 
-def require_read(plan: Plan, validate: Callable[[Mapping[str, Any]], PyTree] | None, swept: Collection[str] = ()) -> None:
-    """Refuse a setting that changes nothing.
-
-    validate: settings -> what the validation finds; None for a run without one. Traced only if the step leaves one unread.
-    swept:    settings that a sweep adds to those of the experiment.
+def require_read(plan: Plan) -> None:
+    """Refuse a setting that changes nothing, neither a step nor what the validation finds.
 
     Raises ValueError naming the settings that nothing reads, and those that something does.
     """
-    names = {*plan.experiment.settings, *swept}
+    names = set(plan.experiment.settings)
     with settings_asked_for() as asked:
         read = read_by_step(plan)
-        if validate is not None and not names <= read:
-            read |= read_by(validate, plan.experiment.settings)
+        if plan.splits.validation is not None and not names <= read:
+            read |= read_by(partial(validated_at, plan), plan.experiment.settings)
     if unread := sorted(names - read):
         known = ", ".join(sorted(read | asked - set(unread))) or "no setting"
         raise ValueError(f"nothing in this run reads {', '.join(unread)}; it reads {known}: correct the name or leave it out.")
+
+
+def validated_at(plan: Plan, settings: Mapping[str, Any]) -> PyTree:
+    """The terms of the validation as a function of the settings; to be traced, not computed."""
+    state = jax.eval_shape(plan.start)
+    params, model_state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (usable_params(state), state.model_state))
+    trained = Trained(plan.model, params, model_state, Settings(settings), plan.spec)
+    return next(terms_of_feed(plan.experiment.objective, plan.splits.validation)(trained))
 
 
 def read_by_step(plan: Plan) -> set[str]:

@@ -1,0 +1,226 @@
+"""Sweeps over seeds and settings: many runs of one experiment as one compiled program, and what they say side by side."""
+
+import itertools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vae.objectives import CollapseWatch, judge
+from vae.training.experiment import Experiment, Host, Plan, key_of, planned, require_numbers, score_of, start_of
+from vae.training.loop import chunk_length, has_convolution, spans
+from vae.training.progress import progress_bar
+from vae.training.reading import require_read
+from vae.training.records import Record
+from vae.training.run import due, warmed_up, window_record
+from vae.training.state import TrainState
+from vae.training.validation import validator
+from vae.types import Trained
+
+logger = logging.getLogger("vae")
+
+
+class Member(NamedTuple):
+    """One run of a sweep: its seed, the settings that it has of its own, and what it recorded."""
+
+    seed: Any
+    settings: dict[str, float]
+    records: list[Record]
+
+    @property
+    def name(self) -> str:
+        """The member in words."""
+        return ", ".join([*(f"{name} {value:g}" for name, value in self.settings.items()), f"seed {self.seed}"])
+
+
+class Swept(NamedTuple):
+    """The runs of a sweep, the seeds innermost.
+
+    members: what each run was and recorded.
+    states:  train states after the last step, with a leading axis of runs.
+    best:    those of each run's best validation; the last ones where nothing was validated.
+    plan:    the experiment that all of them share.
+    """
+
+    members: list[Member]
+    states: TrainState
+    best: TrainState
+    plan: Plan
+
+    def trained(self, index: int, which: str = "latest") -> Trained:
+        """One run's model, as `fit` would have given it; `which` is "latest" or "best"."""
+        return self.plan.trained(run_of({"latest": self.states, "best": self.best}[which], index))
+
+    def table(self, metric: str | None = None) -> str:
+        """A Markdown table: per setting, the mean over seeds of each number of the last validation, +- its standard error."""
+        from vae.training.sweep_tables import table_of
+
+        return table_of(self.members, metric)
+
+    def figure(self, metric: str | None = None) -> Any:
+        """The selected metric against each swept setting, a dot per seed; a matplotlib figure."""
+        from vae.training.sweep_tables import figure_of
+
+        return figure_of(self.members, metric or self.plan.experiment.select.metric)
+
+    def __repr__(self) -> str:
+        return f"Swept({len(self.members)} runs of {self.plan.experiment.steps:,} steps)\n{self.table()}"
+
+    def _repr_markdown_(self) -> str:
+        return self.table()
+
+
+def side_by_side(chunk: Callable) -> Callable:
+    """All runs at once, by `jax.vmap`: for an accelerator that one run does not fill."""
+    return jax.vmap(chunk, in_axes=(0, None))
+
+
+def one_after_another(chunk: Callable) -> Callable:
+    """One run after another, by `jax.lax.map`: on a CPU vmapped products are slower than as many single ones."""
+    return lambda states, data: jax.lax.map(lambda state: chunk(state, data), states)
+
+
+def sweep(
+    experiment: Experiment,
+    seeds: int | Sequence[int] = 3,
+    settings: Mapping[str, Sequence[float]] | None = None,
+    zip: Mapping[str, Sequence[float]] | None = None,
+    host: Host | None = None,
+    lift: Callable | None = None,
+) -> Swept:
+    """Train an experiment at every combination of settings and seeds, in one program; a run is the same as alone, to rounding.
+
+    seeds:    how many, counted from the experiment's own seed; or which ones. A seed has one start, order of data and noise at
+              all settings, so that settings are compared in pairs.
+    settings: levels by name, crossed with each other and with the seeds.
+    zip:      levels by name that change together, as many of each; crossed with the rest.
+    host:     as for `fit`; `stop`, `figures` and `save_every` have no meaning here, where nothing is kept on disk.
+    lift:     how runs are laid out, `side_by_side` or `one_after_another`; by default the latter on a CPU.
+
+    >>> swept = vae.sweep(experiment, seeds=3, settings={"beta": [1.0, 4.0]})
+    >>> print(swept.table())
+
+    Raises ValueError for a setting that nothing reads, for levels that cannot be, and for zipped lists of different lengths.
+    """
+    host = Host() if host is None else host
+    lift = lift or (one_after_another if jax.default_backend() == "cpu" else side_by_side)
+    levels = combinations(settings or {}, zip or {})
+    plan = planned(experiment._replace(settings={**experiment.settings, **levels[0]}), lift)
+    for level in levels:
+        require_numbers(plan.experiment._replace(settings=level), plan.splits.train)
+    validate = validator(plan.experiment.objective, plan.splits.validation)
+    require_read(plan)
+    members = [Member(seed, level, []) for level in levels for seed in seeds_of(experiment, seeds)]
+    states = start_all(plan, members)
+    return train_all(plan, host, validate, members, states)
+
+
+def combinations(settings: Mapping[str, Sequence[float]], zipped: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
+    """Every combination of levels, the last name changing fastest and the zipped ones slowest."""
+    for name, values in {**settings, **zipped}.items():
+        if np.ndim(values) != 1 or len(values) == 0:
+            raise ValueError(f"the sweep got {name} = {values!r}; wanted a list of one level or more.")
+    if twice := sorted(set(settings) & set(zipped)):
+        raise ValueError(f"{', '.join(twice)} stands in settings and in zip; wanted each name in one of them.")
+    lengths = {name: len(values) for name, values in zipped.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"zipped lists have lengths {lengths}; wanted equal ones, since their levels change together.")
+    together = [dict(zip_names(zipped, i)) for i in range(next(iter(lengths.values()), 1))]
+    crossed = [dict(pairs) for pairs in itertools.product(*([(n, float(v)) for v in vs] for n, vs in settings.items()))]
+    return [{**pair, **level} for pair in together for level in crossed]
+
+
+def zip_names(zipped: Mapping[str, Sequence[float]], index: int) -> list[tuple[str, float]]:
+    """The level of every zipped name at one place."""
+    return [(name, float(values[index])) for name, values in zipped.items()]
+
+
+def seeds_of(experiment: Experiment, seeds: int | Sequence[int]) -> list:
+    """The seeds of a sweep: those given, or so many from the experiment's own on."""
+    if not isinstance(seeds, int):
+        if len(seeds) == 0:
+            raise ValueError("the sweep got no seeds; wanted a number of them, or a list.")
+        return list(seeds)
+    if seeds < 1:
+        raise ValueError(f"seeds is {seeds}; wanted at least 1.")
+    if not isinstance(experiment.seed, int):
+        raise ValueError("the experiment's seed is a key, from which none can be counted; wanted a number, or a list of seeds.")
+    return [experiment.seed + i for i in range(seeds)]
+
+
+def start_all(plan: Plan, members: Sequence[Member]) -> TrainState:
+    """The first state of every member, with a leading axis of runs."""
+    shared = plan.experiment.settings
+    names = [*shared, *(name for name in members[0].settings if name not in shared)]
+    rows = [{**shared, **member.settings} for member in members]
+    levels = {name: jnp.asarray([row[name] for row in rows], jnp.float32) for name in names}
+    keys = jnp.stack([key_of(member.seed) for member in members])
+    return jax.vmap(lambda key, level: start_of(plan.experiment, plan.model, key, level))(keys, levels)
+
+
+def train_all(plan: Plan, host: Host, validate: Any, members: list[Member], states: TrainState) -> Swept:
+    """Train all members to the last step, with records, validations and warnings for each."""
+    steps, validate_every = plan.experiment.steps, plan.experiment.validate_every
+    every = (host.log_every, validate_every)
+    chunk = chunk_length(host.chunk, every, lambda: has_convolution(plan.program.step, *plan.traced_with()))
+    watches = [CollapseWatch(warmed_up(plan)) for _ in members]
+    best, scores = jax.tree.map(jnp.copy, states), np.full(len(members), -np.inf)
+    done, window = 0, []
+    with progress_bar(0, steps, enabled=host.progress) as advance:
+        for length in spans(0, steps, every, chunk):
+            states, metrics = plan.program.run(states, done, length)
+            window.append(jax.device_get(metrics))
+            done += length
+            if due(done, steps, host.log_every):
+                records = records_of(plan, window, done)
+                watches = [noted(*each) for each in itertools.zip_longest(members, records, watches)]
+                advance(done, records[0])
+                window = []
+            if due(done, steps, validate_every):
+                best, scores = validated(plan, validate, members, states, best, scores, done)
+    return Swept(members, states, best if np.any(np.isfinite(scores)) else states, plan)
+
+
+def records_of(plan: Plan, window: list, step: int) -> list[Record]:
+    """The record of every member of the steps since the last one."""
+    columns = {name: np.concatenate([chunk[name] for chunk in window], axis=1) for name in window[0]}
+    runs = len(columns["skipped"])
+    return [window_record(step, {name: values[i] for name, values in columns.items()}, 0.0) for i in range(runs)]
+
+
+def noted(member: Member, record: Record, watch: CollapseWatch) -> CollapseWatch:
+    """Keep a member's record, and say where it shows a collapse."""
+    member.records.append({name: value for name, value in record.items() if name != "images_per_second"})
+    watch, sentence = judge(watch, record)
+    if sentence:
+        logger.warning(f"{member.name}: {sentence}")
+    if record["skipped_steps"]:
+        logger.warning(f"{member.name}: {record['skipped_steps']} steps up to {record['step']} had no finite gradient.")
+    return watch
+
+
+def validated(plan: Plan, validate: Any, members: list[Member], states: TrainState, best: Any, scores: Any, step: int) -> tuple:
+    """Validate every member; the states of those that are better than before take the place of their best ones."""
+    better = np.zeros(len(members), bool)
+    for i, member in enumerate(members):
+        trained = plan.trained(run_of(states, i))
+        record: Record = {"step": step, "split": "validation"} | ({} if validate is None else validate(trained))
+        record |= {name: float(metric(trained)) for name, metric in plan.experiment.metrics.items()}
+        score = score_of(record, plan.experiment.select)
+        if len(record) > 2:
+            member.records.append(record)
+        better[i] = score is not None and np.isfinite(score) and score > scores[i]
+        scores[i] = score if better[i] else scores[i]
+
+    def chosen(new, old):
+        return jnp.where(jnp.asarray(better).reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(chosen, states, best), scores
+
+
+def run_of(states: TrainState, index: int) -> TrainState:
+    """One run of a sweep."""
+    return jax.tree.map(lambda leaf: leaf[index], states)
