@@ -19,9 +19,9 @@ from vae import schedules, visualise
 from vae.data.dataset import Dataset
 from vae.data.feed import Feed
 from vae.data.view import evaluation_images, training_feed
+from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import elbo_terms, importance_sampled_evidence
 from vae.evaluation.latents import active_units, encode
-from vae.evaluation.report import standard_error
 from vae.objectives import total_rate
 from vae.training.provenance import provenance, write_json
 from vae.training.state import TrainState, usable_params

@@ -26,9 +26,9 @@ from vae import Loaded
 from vae.data.view import evaluation_images
 from vae.evaluation.annealing import Annealing, annealed_evidence, bidirectional_bounds, simulate
 from vae.evaluation.annealing_paths import from_posterior, from_prior
+from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import importance_sampled_evidence
 from vae.evaluation.gaps import fitted_bounds, gap_summary, inference_gaps
-from vae.evaluation.report import standard_error
 from vae.training.provenance import write_json
 
 STARTS = {"prior": from_prior, "posterior": from_posterior}

@@ -24,7 +24,7 @@ with install_import_hook("vae", "beartype.beartype"):
 gc.set_threshold(100_000, 50, 100)  # tracing makes many small objects, few of them garbage
 
 OPTIMISED = {
-    *("test_numbers.py", "test_low_rank_normal.py", "test_likelihoods.py", "test_numerics.py", "test_special.py"),
+    *("test_numbers.py", "test_low_rank_normal.py", "test_likelihoods.py", "test_elementary.py", "test_special.py"),
     *("test_loop.py", "test_resume.py"),
 }
 """Where the machine code is what is tested, bit for bit or at the extremes of float32. Elsewhere the mathematics is, and the

@@ -12,6 +12,7 @@ import toys
 from vae import likelihoods, models, networks, posteriors, priors
 from vae.distributions import Normal, Transformed, standard_normal
 from vae.flows import inverse_autoregressive
+from vae.models import given, latent_group
 from vae.objectives import (
     analytic,
     batch_mean,
@@ -127,7 +128,7 @@ def flow_model() -> Model:
         q = Transformed(Normal(mean=posterior["weights"] @ x, log_std=posterior["log_std"]), FLOW, posterior["flow"])
 
         def draw(key, values=()):
-            z = toys.latent(q, standard_normal(2), key, toys.pick(values, 0))
+            z = latent_group(q, standard_normal(2), key, given(values, 0))
             return Trace(likelihood=base.decode(params, state, (z.value,), context), latents=(z,))
 
         return draw

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.stats import multivariate_normal
 
 from vae.distributions import AtSample, Bernoulli, Categorical, Normal, standard_normal
-from vae.types import Latent, Model, Trace
+from vae.models import given, latent_group
+from vae.types import Model, Trace
 
 LOADINGS = np.array([[1.2, 0.5], [-0.8, 0.75], [0.5, -0.9], [0.0, 0.4]])
 LOADINGS[:, 1] -= LOADINGS[:, 0] * (LOADINGS[:, 0] @ LOADINGS[:, 1]) / (LOADINGS[:, 0] @ LOADINGS[:, 0])
@@ -18,16 +19,6 @@ NOISE = 0.6
 
 def keep(state, statistics, key):
     return state
-
-
-def pick(values, index):
-    """The value given for a group, None for one to be drawn."""
-    return values[index] if len(values) > index else None
-
-
-def latent(posterior, prior, key, given):
-    value, log_q = posterior.sample_and_log_prob(key) if given is None else (given, posterior.log_prob(given))
-    return Latent(posterior=posterior, prior=prior, value=value, log_q=log_q)
 
 
 def linear_gaussian() -> Model:
@@ -45,7 +36,7 @@ def linear_gaussian() -> Model:
         q = Normal(mean=params["posterior"]["weights"] @ x, log_std=params["posterior"]["log_std"])
 
         def draw(key, values=()):
-            z = latent(q, standard_normal(2), key, pick(values, 0))
+            z = latent_group(q, standard_normal(2), key, given(values, 0))
             return Trace(likelihood=decode(params, state, (z.value,), context), latents=(z,))
 
         return draw
@@ -111,22 +102,24 @@ def two_groups(bottom_up: bool) -> Model:
             key_1, key_2 = jax.random.split(key)
             if bottom_up:
                 q1 = scalar_normal(posterior["z1"] * x, z1_variance)
-                z1 = latent(q1, standard_normal(1), key_1, pick(values, 1))
-                z2 = latent(scalar_normal(posterior["z2"] * z1.value, z2_given_z1), standard_normal(1), key_2, pick(values, 0))
+                z1 = latent_group(q1, standard_normal(1), key_1, given(values, 1))
+                z2 = latent_group(
+                    scalar_normal(posterior["z2"] * z1.value, z2_given_z1), standard_normal(1), key_2, given(values, 0)
+                )
                 z1 = z1._replace(prior=AtSample(prior_of_z1(params, z2.value)))
             else:
-                z2 = latent(scalar_normal(posterior["z2"] * x, z2_given_x), standard_normal(1), key_2, pick(values, 0))
+                z2 = latent_group(scalar_normal(posterior["z2"] * x, z2_given_x), standard_normal(1), key_2, given(values, 0))
                 mean = posterior["z1"][0] * z2.value + posterior["z1"][1] * x
                 q1 = scalar_normal(mean, z1_given_both)
-                z1 = latent(q1, prior_of_z1(params, z2.value), key_1, pick(values, 1))
+                z1 = latent_group(q1, prior_of_z1(params, z2.value), key_1, given(values, 1))
             return Trace(likelihood=decode(params, state, (z2.value, z1.value), context), latents=(z2, z1))
 
         return draw
 
     def prior(params, state, key, context, values=(), temperature=1.0):
         key_1, key_2 = jax.random.split(key)
-        z2 = standard_normal(1).sample(key_2) if pick(values, 0) is None else values[0]
-        return z2, prior_of_z1(params, z2).sample(key_1) if pick(values, 1) is None else values[1]
+        z2 = standard_normal(1).sample(key_2) if given(values, 0) is None else values[0]
+        return z2, prior_of_z1(params, z2).sample(key_1) if given(values, 1) is None else values[1]
 
     def decode(params, state, values, context):
         return scalar_normal(values[1], S**2)
@@ -192,17 +185,17 @@ def labelled(classes: int = 3) -> Model:
         def draw(key, values=()):
             label_key, code_key = jax.random.split(key)
             uniform = Categorical(jnp.zeros(classes))
-            y = latent(Categorical(params["posterior"]["label"] @ x), uniform, label_key, pick(values, 0))
+            y = latent_group(Categorical(params["posterior"]["label"] @ x), uniform, label_key, given(values, 0))
             mean = params["posterior"]["code"] @ jnp.concatenate([x, jax.nn.one_hot(y.value, classes)])
-            z = latent(Normal(mean=mean, log_std=jnp.full((2,), -1.0)), standard_normal(2), code_key, pick(values, 1))
+            z = latent_group(Normal(mean=mean, log_std=jnp.full((2,), -1.0)), standard_normal(2), code_key, given(values, 1))
             return Trace(likelihood=decode(params, state, (y.value, z.value), context), latents=(y, z))
 
         return draw
 
     def prior(params, state, key, context, values=(), temperature=1.0):
         label_key, code_key = jax.random.split(key)
-        y = Categorical(jnp.zeros(classes)).sample(label_key) if pick(values, 0) is None else values[0]
-        return y, standard_normal(2).sample(code_key) if pick(values, 1) is None else values[1]
+        y = Categorical(jnp.zeros(classes)).sample(label_key) if given(values, 0) is None else values[0]
+        return y, standard_normal(2).sample(code_key) if given(values, 1) is None else values[1]
 
     def decode(params, state, values, context):
         return Bernoulli(params["generative"]["decoder"] @ jnp.concatenate([values[1], jax.nn.one_hot(values[0], classes)]))

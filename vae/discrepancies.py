@@ -11,10 +11,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from vae.distributions.base import require
+from vae.requirements import require
 
 Kernel = Callable[[Array], Array]
 """A positive definite kernel of the squared distance."""
+
+ACTIVE_VARIANCE = 0.01
+"""Var_x E_q[z | x] above which a dimension counts as active. (Burda et al. 2016, section 5.)"""
 
 
 # Maximum mean discrepancy

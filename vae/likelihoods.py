@@ -26,23 +26,13 @@ from vae.distributions.normal import Normal
 from vae.distributions.optimal_sigma import OptimalSigmaNormal
 from vae.distributions.poisson import Poisson
 from vae.distributions.zero_inflated import ZeroInflated
+from vae.special import smooth_bound
 from vae.types import Family
 
 Shape = tuple[int, ...]
 SCALE_LIMIT = 7.0
 COUNT_LIMIT = 15.0
 CENTRE = LARGEST / 2
-
-
-def smooth_bound(raw: Float[Array, "*shape"], limit: float) -> Float[Array, "*shape"]:
-    """Keep a network's output within (-limit, limit), with slope 1 at 0:
-
-        raw / sqrt(1 + (raw / limit)^2)
-
-    The slope falls off as (limit / |raw|)^3, slowly enough that an output far outside still finds its way back; that of a
-    hard clip is 0 there, and that of limit * tanh(raw / limit) is 0 in float32 beyond nine times the limit.
-    """
-    return raw * jax.lax.rsqrt(1.0 + jnp.square(raw / limit))
 
 
 def bernoulli(shape: Shape) -> Family:

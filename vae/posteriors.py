@@ -22,7 +22,7 @@ from vae.distributions import (
     VonMisesFisher,
 )
 from vae.flows import Flow
-from vae.likelihoods import smooth_bound
+from vae.special import smooth_bound
 from vae.types import Family
 
 LOG_SCALE_LIMIT = 15.0

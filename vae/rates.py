@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import require
 from vae.divergences.jensen_shannon import geometric_jensen_shannon_per_factor, interpolating_jensen_shannon_per_factor
 from vae.divergences.table import Row, Table, kl_per_factor
+from vae.requirements import require
 
 if TYPE_CHECKING:
     import vae.types  # which needs `analytic`, so that this module cannot need it

@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from jaxtyping import PyTree as PyTree
 
 from vae.distributions.base import Distribution
 from vae.rates import Rates, analytic, rate_name
 
 Key = Array
-PyTree = Any
 Params = dict[str, PyTree]
 
 

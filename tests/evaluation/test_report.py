@@ -14,8 +14,9 @@ from vae.distributions import Normal
 from vae.evaluation import elbo_terms, importance_sampled_evidence
 from vae.evaluation.annealing import Annealing, annealed_evidence
 from vae.evaluation.annealing_paths import from_posterior
+from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import Evidence, is_density
-from vae.evaluation.report import OF_THE_BOUND, bits_per_dim, compact, evidence_summary, report, standard_error
+from vae.evaluation.report import OF_THE_BOUND, bits_per_dim, compact, evidence_summary, report
 from vae.types import Data
 
 RNG = np.random.default_rng(0)

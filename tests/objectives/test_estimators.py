@@ -9,6 +9,7 @@ import pytest
 import toys
 
 from vae.distributions import Categorical, Normal
+from vae.models import given, latent_group
 from vae.objectives import (
     combined_importance_weighted,
     doubly_reparameterised,
@@ -38,7 +39,7 @@ def mixture() -> Model:
         q = Categorical(params["posterior"]["a"] * x[0] + params["posterior"]["b"])
 
         def draw(key, values=()):
-            y = toys.latent(q, Categorical(jnp.zeros(CLASSES)), key, toys.pick(values, 0))
+            y = latent_group(q, Categorical(jnp.zeros(CLASSES)), key, given(values, 0))
             return Trace(likelihood=Normal(params["generative"]["means"][y.value][None], jnp.zeros(1)), latents=(y,))
 
         return draw

@@ -21,11 +21,11 @@ from vae.data.dataset import (
     SPLITS,
     Dataset,
     Split,
-    array_sha256,
     combined_sha256,
     is_binary,
     little_endian_bytes,
     start_sha256,
+    stored_sha256,
 )
 
 FORMAT = 1
@@ -99,7 +99,7 @@ def write(entry: Path, splits: Mapping[str, tuple[int, Blocks]], label_names: tu
 
 def _read_array(entry: Path, field: str, digest: str) -> np.ndarray:
     array = np.load(entry / f"{field}.npy", mmap_mode="r", allow_pickle=False)  # raises where the file is too short
-    if array.nbytes <= VERIFIED_BYTES and array_sha256(array) != digest:
+    if array.nbytes <= VERIFIED_BYTES and stored_sha256(array) != digest:
         raise ValueError(f"{entry / field} is damaged.")
     return array
 

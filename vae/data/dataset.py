@@ -73,7 +73,7 @@ def from_splits(
         test=splits["test"],
         shape=tuple(shape),
         binary=bool(binary),
-        sha256=combined_sha256({field: array_sha256(array) for field, array in stored_arrays(splits).items()}),
+        sha256=combined_sha256({field: stored_sha256(array) for field, array in stored_arrays(splits).items()}),
         label_names=tuple(label_names),
         render=render,
     )
@@ -85,8 +85,11 @@ def stored_arrays(splits: Mapping[str, Split]) -> dict[str, np.ndarray]:
     return {name: array for name, array in named.items() if array is not None}
 
 
-def array_sha256(array: np.ndarray) -> str:
-    """The digest of an array's type, shape and values (row by row, little-endian), the same on every machine."""
+def stored_sha256(array: np.ndarray) -> str:
+    """The digest of a stored array: its type, shape and values (row by row, little-endian), the same on every machine.
+
+    That of a checkpoint's leaf, `vae.training.digest.array_sha256`, writes the shape otherwise: the two never agree.
+    """
     digest = start_sha256(array.dtype, array.shape)
     for start in range(0, len(array), ROWS_AT_A_TIME):
         digest.update(little_endian_bytes(array[start : start + ROWS_AT_A_TIME]))

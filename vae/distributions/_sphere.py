@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vae.distributions._angle import AngularFamily, angular_log_density, sample_angle
-from vae.distributions.base import concrete, require
-from vae.numerics import as_floats
+from vae.requirements import concrete, require
+from vae.special.elementary import as_floats
 
 _UNIT_TOLERANCE = 1e-4
 

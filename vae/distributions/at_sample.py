@@ -1,12 +1,8 @@
 """A prior that may be scored only at the sample."""
 
-from typing import Any
-
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from vae.distributions.base import DataSpace, Distribution, distribution
-
-PyTree = Any
 
 
 @distribution

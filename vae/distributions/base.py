@@ -1,4 +1,4 @@
-"""What every distribution shares: the protocol, the pytree registration, and the refusal of bad parameters.
+"""What every distribution shares: the protocol, the pytree registration, and the refusal of values of another shape.
 
 A distribution here is ONE example: a frozen dataclass whose fields are arrays without a batch axis. `log_prob` is
 summed over the event and has shape (). Batches, importance samples and seeds are axes that the caller adds with
@@ -10,7 +10,6 @@ from typing import Any, Literal, Protocol, TypeVar, dataclass_transform, runtime
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 DataSpace = Literal["binary", "uint8", "real", "count", "tokens"]
@@ -76,29 +75,6 @@ def distribution(cls: type[T]) -> type[T]:
 def static_field(**kwargs: Any) -> Any:
     """A dataclass field that is structure, not data: it is hashed, never traced."""
     return dataclasses.field(metadata={"static": True}, **kwargs)
-
-
-def concrete(*values: Any) -> bool:
-    """Whether every value is known now (not traced), so that it may be checked."""
-    known = (int, float, np.ndarray, np.generic, jax.Array)
-    return all(isinstance(v, known) and not isinstance(v, jax.core.Tracer) for v in values)
-
-
-def require(condition: Any, message: str) -> None:
-    """Raise ValueError(message) where a concrete condition does not hold everywhere; a traced one passes.
-
-    >>> require(concentration >= 0, f"VonMises got a concentration of {concentration}, wanted >= 0; ...")
-    """
-    if concrete(condition) and not bool(np.all(condition)):
-        raise ValueError(message)
-
-
-def require_same_shape(family: str, **fields: Any) -> None:
-    """Refuse fields whose shapes differ; shapes are static, so this works under tracing too."""
-    shapes = {name: jnp.shape(value) for name, value in fields.items()}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"{family} got {listed}; wanted equal shapes: broadcast one of them first.")
 
 
 def require_value(family: Any, value: Any, event: tuple[int, ...]) -> None:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution, sum_over_event
-from vae.numerics import magnitude
+from vae.special.elementary import magnitude
 
 
 @distribution

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
+from vae.distributions.base import DataSpace, distribution, sum_over_event
 from vae.distributions.gamma import limit_at_end, require_positive, standard_gamma
-from vae.gamma_functions import entropy_bregman, stirling_error_slope
-from vae.numerics import HALF_LOG_TWO_PI, as_floats, stirling_error
+from vae.requirements import require_same_shape
+from vae.special.elementary import HALF_LOG_TWO_PI, as_floats
+from vae.special.gamma import entropy_bregman, stirling_error, stirling_error_slope
 
 
 @distribution

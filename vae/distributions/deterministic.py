@@ -2,11 +2,9 @@
 
 from typing import Any, ClassVar, NoReturn
 
-from jaxtyping import Array
+from jaxtyping import Array, PyTree
 
 from vae.distributions.base import DataSpace, distribution
-
-PyTree = Any
 
 
 @distribution

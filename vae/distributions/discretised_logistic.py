@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
-from vae.numerics import log1mexp
+from vae.distributions.base import DataSpace, distribution, sum_over_event
+from vae.requirements import require_same_shape
+from vae.special.elementary import log1mexp
 
 LARGEST = 255.0
 

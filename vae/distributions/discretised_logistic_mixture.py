@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, require_value, shape_of
+from vae.distributions.base import DataSpace, distribution, require_value, shape_of
 from vae.distributions.discretised_logistic import (
     LARGEST,
     discretised_logistic_log_prob,
     discretised_logistic_mean,
     sample_discretised_logistic,
 )
+from vae.requirements import require_same_shape
 
 
 @distribution

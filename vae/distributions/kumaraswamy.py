@@ -6,11 +6,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
+from vae.distributions.base import DataSpace, distribution, sum_over_event
 from vae.distributions.beta import at_ends, inside_unit_interval
 from vae.distributions.gamma import require_positive
-from vae.gamma_functions import harmonic, lgamma_bregman, log_beta
-from vae.numerics import as_floats, log1mexp
+from vae.requirements import require_same_shape
+from vae.special.elementary import as_floats, log1mexp
+from vae.special.gamma import harmonic, lgamma_bregman, log_beta
 
 
 @distribution

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
+from vae.distributions.base import DataSpace, distribution, sum_over_event
+from vae.requirements import require_same_shape
 
 LOG_TWO = math.log(2.0)
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution, require_value, shape_of
-from vae.distributions.normal import HALF_LOG_TWO_PI
+from vae.special.elementary import HALF_LOG_TWO_PI
 
 
 @distribution

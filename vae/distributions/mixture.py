@@ -1,15 +1,12 @@
 """Mixtures of distributions of one family, the VampPrior among them."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from vae.distributions.base import DataSpace, Distribution, distribution, shape_of
-
-PyTree = Any
 
 
 @distribution

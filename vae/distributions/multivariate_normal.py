@@ -8,8 +8,9 @@ import numpy as np
 from jax.scipy.linalg import solve_triangular
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, concrete, distribution, require, require_value, shape_of
-from vae.distributions.normal import HALF_LOG_TWO_PI
+from vae.distributions.base import DataSpace, distribution, require_value, shape_of
+from vae.requirements import concrete, require
+from vae.special.elementary import HALF_LOG_TWO_PI
 
 
 @distribution

@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, sum_over_event
+from vae.distributions.base import DataSpace, distribution, sum_over_event
 from vae.distributions.poisson import Poisson
-from vae.numerics import HALF_LOG_TWO_PI, expm1_minus, stirling_error
+from vae.requirements import require_same_shape
+from vae.special.elementary import HALF_LOG_TWO_PI, expm1_minus
+from vae.special.gamma import stirling_error
 
 
 @distribution

@@ -1,15 +1,14 @@
 """The Gaussian with independent components."""
 
-import math
 from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, require_value
-
-HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+from vae.distributions.base import DataSpace, distribution, require_value
+from vae.requirements import require_same_shape
+from vae.special.elementary import HALF_LOG_TWO_PI
 
 
 @distribution

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution, sum_over_event
-from vae.numerics import HALF_LOG_TWO_PI, expm1_minus, stirling_error
+from vae.special.elementary import HALF_LOG_TWO_PI, expm1_minus
+from vae.special.gamma import stirling_error
 
 ROUNDED_NORMAL_ABOVE = 1e6
 

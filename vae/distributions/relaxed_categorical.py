@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require, require_value
+from vae.distributions.base import DataSpace, distribution, require_value
 from vae.distributions.categorical import Categorical, require_classes
+from vae.requirements import require
 
 SMALLEST = 1e-30  # its reciprocal, which a gradient multiplies, is far from the end of float32
 

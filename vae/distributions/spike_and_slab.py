@@ -6,12 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, require_value
+from vae.distributions.base import DataSpace, distribution, require_value
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.normal import Normal
 from vae.distributions.relaxed_bernoulli import LogitRelaxedBernoulli
 from vae.distributions.relaxed_categorical import require_temperature
-from vae.numerics import HALF_LOG_TWO_PI
+from vae.requirements import require_same_shape
+from vae.special.elementary import HALF_LOG_TWO_PI
 
 
 @distribution

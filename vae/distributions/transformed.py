@@ -1,13 +1,11 @@
 """A distribution pushed through a flow."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from vae.distributions.base import DataSpace, Distribution, distribution, static_field
-
-PyTree = Any
 
 
 @runtime_checkable

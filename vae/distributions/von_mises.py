@@ -9,10 +9,11 @@ from jaxtyping import Array, Float
 
 from vae.distributions._angle import angular_log_density, sample_angle
 from vae.distributions._sphere import require_concentration
-from vae.distributions.base import DataSpace, distribution, require_same_shape, require_value
+from vae.distributions.base import DataSpace, distribution, require_value
 from vae.distributions.von_mises_fisher import VON_MISES_FISHER
-from vae.numerics import as_floats
+from vae.requirements import require_same_shape
 from vae.special import von_mises_fisher_information
+from vae.special.elementary import as_floats
 
 _LOG_TWO_PI = math.log(2.0 * math.pi)
 

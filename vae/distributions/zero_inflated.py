@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_same_shape, require_value
+from vae.distributions.base import DataSpace, distribution, require_value
 from vae.distributions.factorised import require_factorised
+from vae.requirements import require_same_shape
 
 
 @distribution

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import Distribution, require_same_shape
+from vae.distributions.base import Distribution
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.beta import Beta
 from vae.distributions.categorical import Categorical
@@ -19,7 +19,7 @@ from vae.distributions.kumaraswamy import Kumaraswamy
 from vae.distributions.laplace import LOG_TWO, Laplace
 from vae.distributions.low_rank_normal import LowRankNormal, whitened_square
 from vae.distributions.multivariate_normal import MultivariateNormal
-from vae.distributions.normal import HALF_LOG_TWO_PI, Normal
+from vae.distributions.normal import Normal
 from vae.distributions.power_spherical import PowerSpherical
 from vae.distributions.relaxed_categorical import StraightThroughCategorical
 from vae.distributions.spike_and_slab import SpikeAndSlab
@@ -29,9 +29,10 @@ from vae.distributions.von_mises_fisher import VonMisesFisher
 from vae.divergences import directional, gaussian
 from vae.divergences.gaussian import Gaussian
 from vae.divergences.kumaraswamy import expected_logs
-from vae.gamma_functions import harmonic, log_beta
-from vae.numerics import as_floats, sigmoid
+from vae.requirements import require_same_shape
 from vae.special import mean_resultant_length, mean_resultant_shortfall, von_mises_fisher_information
+from vae.special.elementary import HALF_LOG_TWO_PI, as_floats, sigmoid
+from vae.special.gamma import harmonic, log_beta
 
 Row = Callable[[Any, Any], Array]
 

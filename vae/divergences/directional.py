@@ -6,11 +6,11 @@ PowerSpherical to PowerSpherical has no row: E[ln(1 + <direction_p, z>)] under a
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from vae.distributions.base import require_same_shape
 from vae.distributions.power_spherical import PowerSpherical
 from vae.distributions.uniform_sphere import UniformCircle, UniformSphere
 from vae.distributions.von_mises import VonMises
 from vae.distributions.von_mises_fisher import VonMisesFisher
+from vae.requirements import require_same_shape
 from vae.special import (
     mean_resultant_length,
     power_spherical_information,

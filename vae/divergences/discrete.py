@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import require_same_shape
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.categorical import Categorical
 from vae.distributions.relaxed_categorical import StraightThroughCategorical
 from vae.distributions.spike_and_slab import SpikeAndSlab
 from vae.divergences.gaussian import normal_normal
-from vae.numerics import expm1_minus, sigmoid
+from vae.requirements import require_same_shape
+from vae.special.elementary import expm1_minus, sigmoid
 
 
 def bernoulli_bernoulli(q: Bernoulli, p: Bernoulli) -> Float[Array, "*event"]:

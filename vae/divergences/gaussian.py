@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from vae.distributions.low_rank_normal import LowRankNormal, in_units, whitened_square
 from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import Normal
-from vae.numerics import expm1_minus
+from vae.special.elementary import expm1_minus
 
 Gaussian = Normal | MultivariateNormal | LowRankNormal
 DENSE = 64  # dimensions up to which a factor of the whole covariance is cheap

@@ -20,12 +20,13 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 from jaxtyping import Array, Float
 
-from vae.distributions.base import Distribution, concrete, require
+from vae.distributions.base import Distribution
 from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import Normal
 from vae.divergences import gaussian
 from vae.divergences.gaussian import Gaussian
 from vae.divergences.table import incomparable
+from vae.requirements import concrete, require
 
 
 def geometric_jensen_shannon(q: Distribution, p: Distribution, skew: Any) -> Float[Array, ""]:

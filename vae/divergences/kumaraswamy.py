@@ -7,13 +7,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from vae.distributions.base import require_same_shape
 from vae.distributions.beta import Beta
 from vae.distributions.kumaraswamy import Kumaraswamy
 from vae.divergences.gaussian import not_negative
 from vae.divergences.positive import beta_kl
-from vae.gamma_functions import harmonic, lgamma_bregman, log_beta, stirling_error_slope
-from vae.numerics import as_floats, log1mexp
+from vae.requirements import require_same_shape
+from vae.special.elementary import as_floats, log1mexp
+from vae.special.gamma import harmonic, lgamma_bregman, log_beta, stirling_error_slope
 
 
 def kumaraswamy_beta(q: Kumaraswamy, p: Beta) -> Array:

@@ -1,24 +1,24 @@
 """KL rows between Laplace, gamma and beta distributions. Each is KL(q || p) in nats, one entry per component.
 
 Written as sums of terms that are never negative and vanish at equality, so that float32 keeps the digits of a small divergence
-between two large concentrations; `vae.gamma_functions` has the terms.
+between two large concentrations; `vae.special.gamma` has the terms.
 """
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from vae.distributions.base import require_same_shape
 from vae.distributions.beta import Beta
 from vae.distributions.gamma import Gamma
 from vae.distributions.laplace import Laplace
-from vae.gamma_functions import (
+from vae.requirements import require_same_shape
+from vae.special.elementary import as_floats, expm1_minus
+from vae.special.gamma import (
     beta_remainder_bregman,
     cross_difference,
     entropy_bregman,
     log_bregman,
     remainder_bregman,
 )
-from vae.numerics import as_floats, expm1_minus
 
 
 def laplace_laplace(q: Laplace, p: Laplace) -> Array:

@@ -6,10 +6,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import Distribution, concrete, require
+from vae.distributions.base import Distribution
 from vae.distributions.normal import Normal
 from vae.divergences import gaussian
 from vae.divergences.gaussian import Gaussian
+from vae.requirements import concrete, require
 
 
 def renyi_divergence(q: Distribution, p: Distribution, alpha: Any) -> Float[Array, ""]:

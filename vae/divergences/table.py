@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions.at_sample import AtSample
-from vae.distributions.base import Distribution, require
+from vae.distributions.base import Distribution
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.beta import Beta
 from vae.distributions.categorical import Categorical
@@ -31,6 +31,7 @@ from vae.distributions.uniform_sphere import UniformCircle, UniformSphere
 from vae.distributions.von_mises import VonMises
 from vae.distributions.von_mises_fisher import VonMisesFisher
 from vae.divergences import directional, discrete, gaussian, kumaraswamy, positive
+from vae.requirements import require
 
 Row = Callable[[Any, Any], Array]
 Table = Mapping[tuple[type, type], Row]

@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import require
 from vae.evaluation.annealing_paths import Path, Schedule, Start, from_prior, sigmoid_temperatures, tempered
 from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import ROWS_IN_FLIGHT, evidence_of
 from vae.evaluation.hmc import transition
+from vae.requirements import require
 from vae.types import Key, Model, Params, PyTree
 
 TARGET_ACCEPTANCE = 0.65

@@ -1,4 +1,5 @@
-"""What the offline metrics ask of the arrays they are given, refused in one sentence; and the one way to split rows."""
+"""What the offline metrics ask of the arrays they are given, refused in one sentence; how rows are split; how sure
+a mean is."""
 
 from typing import Any, NamedTuple
 
@@ -56,6 +57,14 @@ def codes_and_labels(codes: ArrayLike, labels: ArrayLike, name: str = "codes") -
     if len(codes) != len(labels):
         raise ValueError(f"got {len(codes)} {name} and {len(labels)} labels; wanted one label for each.")
     return codes, labels
+
+
+def standard_error(values: ArrayLike) -> Any:
+    """sd / sqrt(n), the standard error of the mean over the first axis, in float64; NaN for a single value."""
+    values = np.asarray(values, np.float64)
+    if len(values) < 2:
+        return np.full(values.shape[1:], np.nan)[()]
+    return np.std(values, axis=0, ddof=1) / np.sqrt(len(values))
 
 
 class Split(NamedTuple):

@@ -13,9 +13,9 @@ import optax
 from jaxtyping import Array, Float
 
 from vae.evaluation.annealing import AnnealedEvidence
+from vae.evaluation.arrays import standard_error
 from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import Evidence
-from vae.evaluation.report import standard_error
 from vae.objectives import sticking_the_landing
 from vae.objectives.estimators import frozen_posterior, scored
 from vae.types import Key, Model, Params, PyTree, Settings

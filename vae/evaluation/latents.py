@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from vae.discrepancies import ACTIVE_VARIANCE
 from vae.evaluation.batches import map_examples
 from vae.types import Key, Model, Params, PyTree, Settings
-
-ACTIVE_THRESHOLD = 0.01
 
 
 @partial(jax.jit, static_argnames=("model", "batch_size"))
@@ -29,7 +28,7 @@ def encode(model: Model, params: Params, state: PyTree, x: PyTree, key: Key, *, 
 
 
 def active_units(
-    means: Float[Array | np.ndarray, "examples *latent"], threshold: float = ACTIVE_THRESHOLD
+    means: Float[Array | np.ndarray, "examples *latent"], threshold: float = ACTIVE_VARIANCE
 ) -> Bool[Array, "*latent"]:
     """Whether Var_x E_q[z | x] exceeds the threshold, per dimension. (Burda et al. 2016, section 5.)"""
     return jnp.var(means, axis=0) > threshold

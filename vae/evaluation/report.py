@@ -8,9 +8,11 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vae.discrepancies import ACTIVE_VARIANCE
 from vae.distributions import Distribution
+from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, is_density, no_density, rates_of
-from vae.evaluation.latents import ACTIVE_THRESHOLD, active_units, encode
+from vae.evaluation.latents import active_units, encode
 from vae.evaluation.pareto import UNRELIABLE
 from vae.objectives import analytic, total_rate
 from vae.types import Data, Key, Model, Params, PyTree
@@ -68,7 +70,7 @@ def report(
         "kl_per_dimension": [np.mean(np.asarray(r), axis=0).reshape(-1).tolist() for r in terms.rates],
         "active_units": int(sum(int(active_units(group).sum()) for group in means)),
         "latent_dimensions": int(sum(group[0].size for group in means)),
-        "active_threshold": ACTIVE_THRESHOLD,
+        "active_threshold": ACTIVE_VARIANCE,
         **bound,
     }
 
@@ -106,11 +108,6 @@ def likelihood_of(model: Model, params: Params, state: PyTree, means: tuple, con
     """The model's likelihood of one example without its numbers, found without computing anything."""
     first = jax.tree.map(lambda leaf: leaf[0], (tuple(means), context))
     return jax.eval_shape(model.decode, params, state, *first)
-
-
-def standard_error(values: np.ndarray) -> float:
-    """sd / sqrt(n), the standard error of a mean."""
-    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
 def compact(numbers: Mapping[str, Any]) -> dict[str, Any]:

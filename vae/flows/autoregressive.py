@@ -13,7 +13,7 @@ from jaxtyping import Array
 
 from vae.flows.base import Flow, invert, require_context, require_dimension
 from vae.flows.masked_network import masked_network
-from vae.likelihoods import smooth_bound
+from vae.special import smooth_bound
 
 
 def inverse_autoregressive(dim: int, hidden: Sequence[int] = (64,), context_dim: int = 0, log_scale_limit: float = 3.0) -> Flow:

@@ -1,14 +1,12 @@
 """What a flow is, and how flows combine."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
-
-PyTree = Any
+from jaxtyping import Array, Float, PyTree
 
 
 class Flow(NamedTuple):

@@ -1,14 +1,12 @@
 """A small network whose output i depends only on the inputs that come before i."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
-
-PyTree = Any
+from jaxtyping import Array, Float, PyTree
 
 
 class MaskedNetwork(NamedTuple):

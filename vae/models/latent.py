@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 
+from vae.models.group import given, latent_group
 from vae.priors import sample_prior
-from vae.types import Data, Family, Key, Latent, Model, Network, Params, Prior, PyTree, Settings, Trace
+from vae.types import Data, Family, Key, Model, Network, Params, Prior, PyTree, Settings, Trace
 
 
 def variational_autoencoder(
@@ -59,22 +60,21 @@ def variational_autoencoder(
         p = prior_of(params, state, context, settings)
 
         def draw(key: Key, values: tuple = ()) -> Trace:
-            value, log_q = _draw_or_score(q, key, values)
+            group = latent_group(q, p, key, given(values, 0))
             decoded, decoder_state = decoder.apply(
-                params["generative"]["decoder"], state["decoder"], value, context, training=settings.training
+                params["generative"]["decoder"], state["decoder"], group.value, context, training=settings.training
             )
             return Trace(
                 likelihood=likelihood.build(decoded),
-                latents=(Latent(posterior=q, prior=p, value=value, log_q=log_q),),
+                latents=(group,),
                 statistics={"encoder": encoder_state, "decoder": decoder_state} if settings.training else {},
             )
 
         return draw
 
     def sample(params: Params, state: PyTree, key: Key, context: PyTree = (), values: tuple = (), temperature=1.0) -> tuple:
-        if values and values[0] is not None:
-            return (values[0],)
-        return (sample_prior(prior_of(params, state, context, Settings()), key, temperature),)
+        kept = given(values, 0)
+        return (sample_prior(prior_of(params, state, context, Settings()), key, temperature) if kept is None else kept,)
 
     def decode(params: Params, state: PyTree, values: tuple, context: PyTree = ()):
         return likelihood.build(decoder.apply(params["generative"]["decoder"], state["decoder"], values[0], context)[0])
@@ -85,10 +85,3 @@ def variational_autoencoder(
 def first_of_batch(state: PyTree, statistics: PyTree, key: Key) -> PyTree:
     """The carried state of the networks after a batch: what they return was reduced over the batch, so all rows are equal."""
     return jax.tree.map(lambda leaf: leaf[0], statistics) if jax.tree.leaves(statistics) else state
-
-
-def _draw_or_score(q, key: Key, values: tuple):
-    """A value of q with its log density: the one given, or a fresh one."""
-    if values and values[0] is not None:
-        return values[0], q.log_prob(values[0])
-    return q.sample_and_log_prob(key)

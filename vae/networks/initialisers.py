@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import require
 from vae.networks.base import Initialiser
+from vae.requirements import require
 
 Fan = Literal["fan_in", "fan_out"]
 

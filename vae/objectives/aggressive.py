@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from vae.distributions.base import require
+from vae.requirements import require
 from vae.types import Batch, Carried, Key, Objective, Params, PyTree, Settings, Summand
 
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import require
+from vae.requirements import require
 from vae.types import PyTree, Settings, Summand
 
 Means = tuple[Array, ...]

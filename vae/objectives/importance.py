@@ -10,13 +10,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import require
 from vae.objectives.assembly import Monitor, Reduced, Regulariser, assembled
 from vae.objectives.bound import PENALTY
 from vae.objectives.core import batch_mean
 from vae.objectives.estimators import Estimator, frozen_posterior, reparameterised, scored
 from vae.objectives.monitors import collapse
 from vae.rates import log_ratio
+from vae.requirements import require
 from vae.types import Objective, Settings, Summand
 
 LogWeights = Float[Array, "samples"]

@@ -12,7 +12,6 @@ from vae.objectives.assembly import Monitor, Observed, Seen
 from vae.objectives.core import mean_rates
 from vae.types import Latent, Terms
 
-ACTIVE_VARIANCE = 0.01
 WATCHED_EXAMPLES = 32
 LISTED_DIMENSIONS = 256
 
@@ -58,7 +57,7 @@ def _observe(collected: tuple[_Watched, ...], terms: Terms, weight: Float[Array,
     for group, (watched, nats) in enumerate(zip(collected, mean_rates(terms.rates, weight), strict=True)):
         metrics[of_group(rate, group)] = nats.reshape(-1) if nats.size <= LISTED_DIMENSIONS else jnp.sum(nats)
         variance = jnp.diagonal(discrepancies.covariance_of_means(watched.mean, watched.mean, weight))
-        metrics[of_group("active_units", group)] = jnp.sum(variance > ACTIVE_VARIANCE).astype(jnp.float32)
+        metrics[of_group("active_units", group)] = jnp.sum(variance > discrepancies.ACTIVE_VARIANCE).astype(jnp.float32)
         if watched.log_densities is not None:
             log_densities = watched.log_densities.T
             rows = jnp.arange(log_densities.shape[0])

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vae.numerics import as_floats
+from vae.special.elementary import as_floats
 from vae.special.quadrature import gauss_legendre
 
 # ln(1 + u_1(p)/nu + u_2(p)/nu^2 + ...) = sum_k d_k(p)/nu^k with the u_k of DLMF 10.41.10; here d_1..d_4 as

@@ -13,8 +13,8 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.gamma_functions import digamma_step
-from vae.numerics import as_floats
+from vae.special.elementary import as_floats
+from vae.special.gamma import digamma_step
 
 _SMALLEST_STIRLING = 4.0  # three terms of Stirling's series leave 4e-8 from here on
 

@@ -71,8 +71,3 @@ def free_parameters(distribution: Any, fields: Sequence[str] | None) -> tuple[Ar
         return jax.tree.unflatten(structure, [values.get(index, leaf) for index, leaf in enumerate(leaves)])
 
     return vector, rebuild
-
-
-def standard_error(draws: np.ndarray) -> np.ndarray:
-    """The standard error of the mean over the first axis."""
-    return np.asarray(np.std(draws, axis=0, ddof=1) / np.sqrt(draws.shape[0]))

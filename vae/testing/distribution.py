@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array
 
 from vae.distributions.base import Distribution
-from vae.testing.allowance import Allowance, Report, free_parameters, standard_error
+from vae.evaluation.arrays import standard_error
+from vae.testing.allowance import Allowance, Report, free_parameters
 from vae.testing.marginal import check_continuous_marginal, check_support
 
 ROUNDING = 1e-4  # relative; float32 log densities are good to about 1e-5 where they are of moderate size

@@ -6,7 +6,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vae.distributions import Normal, standard_normal
-from vae.types import Key, Latent, Model, Params, PyTree, Settings, Trace
+from vae.models import given, latent_group
+from vae.types import Key, Model, Params, PyTree, Settings, Trace
 
 LOADINGS = np.array([[0.9, 0.5], [-0.9, 0.5], [0.6, 0.3], [0.6, -0.3], [0.0, -0.6]])
 NOISE = 0.7
@@ -38,15 +39,13 @@ def linear_gaussian(loadings: np.ndarray = LOADINGS, noise: float = NOISE) -> Mo
         q = Normal(mean=params["posterior"]["weights"] @ x, log_std=params["posterior"]["log_std"])
 
         def draw(key: Key, values: tuple = ()) -> Trace:
-            given = values[0] if values else None
-            value, log_q = q.sample_and_log_prob(key) if given is None else (given, q.log_prob(given))
-            group = Latent(posterior=q, prior=standard_normal(latent), value=value, log_q=log_q)
-            return Trace(likelihood=decode(params, state, (value,), context), latents=(group,))
+            group = latent_group(q, standard_normal(latent), key, given(values, 0))
+            return Trace(likelihood=decode(params, state, (group.value,), context), latents=(group,))
 
         return draw
 
     def prior(params: Params, state: PyTree, key: Key, context: PyTree = (), values: tuple = (), temperature=1.0) -> tuple:
-        return values if values and values[0] is not None else (temperature * standard_normal(latent).sample(key),)
+        return values if given(values, 0) is not None else (temperature * standard_normal(latent).sample(key),)
 
     def decode(params: Params, state: PyTree, values: tuple, context: PyTree = ()) -> Normal:
         mean = params["generative"]["loadings"] @ values[0]

@@ -9,7 +9,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, Distribution, distribution
-from vae.testing.allowance import Allowance, Report, standard_error
+from vae.evaluation.arrays import standard_error
+from vae.testing.allowance import Allowance, Report
 from vae.testing.linear_gaussian import linear_gaussian, linear_gaussian_data, linear_gaussian_evidence
 from vae.training.step import gradients_by_player
 from vae.types import Batch, Carried, Key, Model, Objective, Params, PyTree, Settings

@@ -10,7 +10,7 @@ from types import FrameType
 
 
 @dataclass
-class Stop:
+class Interruption:
     """Whether somebody asked the process to stop.
 
     signal: the first signal that asked, None while nobody has.
@@ -25,7 +25,7 @@ class Stop:
 
 
 @contextmanager
-def interruptions() -> Iterator[Stop]:
+def interruptions() -> Iterator[Interruption]:
     """Turn SIGINT (Ctrl-C) and SIGTERM into `stop.requested` while the block runs; earlier handlers come back after it.
 
         with interruptions() as stop:
@@ -37,7 +37,7 @@ def interruptions() -> Iterator[Stop]:
     A second Ctrl-C raises KeyboardInterrupt at once, for whoever does not want to wait. Python lets only the main thread set
     handlers: in another thread the flag exists and stays down.
     """
-    stop = Stop()
+    stop = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
@@ -56,7 +56,7 @@ def exit_code(number: int) -> int:
     return 128 + int(number)
 
 
-def _handler(stop: Stop) -> Callable[[int, FrameType | None], None]:
+def _handler(stop: Interruption) -> Callable[[int, FrameType | None], None]:
     interrupted = False
 
     def handle(number: int, frame: FrameType | None) -> None:

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vae.discrepancies import ACTIVE_VARIANCE
 from vae.evaluation.arrays import codes_and_factors, finite_array, linear_classifier
-from vae.evaluation.latents import ACTIVE_THRESHOLD
 
 
 class Interventions(NamedTuple):
@@ -116,7 +116,7 @@ def factor_vae_score(
     train_votes: int = 10_000,
     test_votes: int = 5_000,
     variance_examples: int = 10_000,
-    threshold: float = ACTIVE_THRESHOLD,
+    threshold: float = ACTIVE_VARIANCE,
 ) -> float:
     """How often the dimension that varies least tells which factor was held still, by a majority vote.
 

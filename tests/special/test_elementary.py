@@ -1,4 +1,4 @@
-"""The elementary functions against 40-digit values, and their derivatives."""
+"""The elementary functions and the remainder of Stirling's formula against 40-digit values, and their derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from vae.numerics import expm1_minus, log1mexp, magnitude, sigmoid, stirling_error
+from vae.special.elementary import expm1_minus, log1mexp, magnitude, sigmoid, smooth_bound
+from vae.special.gamma import stirling_error
 
 SMALL_TO_LARGE = np.geomspace(1e-6, 80.0, 60).astype(np.float32)
 
@@ -58,3 +59,12 @@ def test_stirling_error_keeps_its_digits_from_the_smallest_to_the_largest():
 
 def test_magnitude_is_differentiable_twice_under_an_even_function():
     assert jax.grad(jax.grad(lambda x: magnitude(x) ** 2))(0.0) == 2.0
+
+
+def test_smooth_bound_is_the_identity_near_zero_and_alive_far_away():
+    raw = jnp.array([-1e4, -50.0, -0.1, 0.0, 0.1, 50.0, 1e4])
+    value, slope = jax.vmap(jax.value_and_grad(lambda x: smooth_bound(x, 7.0)))(raw)
+    assert np.all(np.abs(value) <= 7.0)
+    assert_allclose(value[2:5], raw[2:5], rtol=2e-4)
+    assert np.all(slope > 0)
+    assert np.all(np.diff(value) > 0)

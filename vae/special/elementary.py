@@ -40,31 +40,6 @@ def log1mexp(a: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(small, jnp.log(-jnp.expm1(-jnp.where(small, a, 1.0))), jnp.log1p(-jnp.exp(-jnp.where(small, 1.0, a))))
 
 
-def stirling_error(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """R(z) = ln Gamma(z + 1) - [ z ln z - z + 1/2 ln(2 pi z) ] for z > 0, what Stirling's formula leaves out.
-
-    From z = 4 on by its series 1/(12 z) - 1/(360 z^3) + 1/(1260 z^5) - 1/(1680 z^7), whose next term is under 4e-9; below by
-    four steps of R(z) = R(z + 1) + (z + 1/2) ln(1 + 1/z) - 1, each of them positive, where the two sides of the definition
-    would share their digits. (DLMF 5.11.1; Loader 2000, "Fast and accurate computation of binomial probabilities".)
-    """
-    small = z < 4.0
-    start = jnp.where(small, z, 1.0)
-    inverse = 1.0 / jnp.where(small, start + 4.0, z)
-    square = inverse * inverse
-    series = inverse * (1.0 / 12.0 - square * (1.0 / 360.0 - square * (1.0 / 1260.0 - square / 1680.0)))
-    below_one = jnp.minimum(start, 1.0)
-    direct = (below_one + 0.5) * (jnp.log1p(below_one) - jnp.log(below_one)) - 1.0
-    steps = jnp.where(start < 1.0, direct, _stirling_step(start)) + sum(_stirling_step(start + k) for k in (1, 2, 3))
-    return series + jnp.where(small, steps, 0.0)
-
-
-def _stirling_step(z: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-    """(z + 1/2) ln(1 + 1/z) - 1 for z >= 1: with w = 1 / (2 z + 1), for which ln(1 + 1/z) = 2 atanh(w), w^2/3 + w^4/5 + ..."""
-    square = jnp.square(1.0 / (2.0 * z + 1.0))
-    terms = 1 / 9 + square * (1 / 11 + square * (1 / 13 + square / 15))
-    return square * (1 / 3 + square * (1 / 5 + square * (1 / 7 + square * terms)))
-
-
 def magnitude(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """|x| with derivative 1 at 0, whatever the convention of `jnp.abs`; a 0 there would spoil second derivatives of even
     functions."""
@@ -82,3 +57,14 @@ def sigmoid(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 def _sigmoid_jvp(primals, tangents):
     (x,), (d_x,) = primals, tangents
     return sigmoid(x), sigmoid(x) * sigmoid(-x) * d_x
+
+
+def smooth_bound(raw: Float[Array, "*shape"], limit: float) -> Float[Array, "*shape"]:
+    """Keep a network's output within (-limit, limit), with slope 1 at 0:
+
+        raw / sqrt(1 + (raw / limit)^2)
+
+    The slope falls off as (limit / |raw|)^3, slowly enough that an output far outside still finds its way back; that of a
+    hard clip is 0 there, and that of limit * tanh(raw / limit) is 0 in float32 beyond nine times the limit.
+    """
+    return raw * jax.lax.rsqrt(1.0 + jnp.square(raw / limit))
