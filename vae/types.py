@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from jaxtyping import PyTree as PyTree
 
 from vae.distributions.base import Distribution
+from vae.rates import Rates, analytic, rate_name
 
 Key = Array
 Params = dict[str, PyTree]
@@ -193,15 +194,20 @@ class Objective(NamedTuple):
         aux:    {"statistics": the model's batched statistics, "metrics": {name: scalar}, ...whatever `update` needs}
     update(state, aux, key) -> state            the objective's carried state (a controller's integral)
     summands                                    the terms of the loss in words, for `vae.describe`; () says nothing
-    rate                                        what the rates of the terms are called in the log: "kl", beside which stands
-                                                an "elbo", or "rate" where they are another divergence or none
+    rates                                       what a latent group costs here, one function or one per group: those that the
+                                                terms hold, and by which a validation or a report goes
     """
 
     init: Callable
     loss: Callable
     update: Callable
     summands: tuple[Summand, ...] = ()
-    rate: str = "kl"
+    rates: Rates = analytic
+
+    @property
+    def rate(self) -> str:
+        """What the log calls the rates: "kl", beside which stands an "elbo", or "rate" where one of them is no KL."""
+        return rate_name(self.rates)
 
 
 class Data(NamedTuple):

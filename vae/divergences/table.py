@@ -124,11 +124,12 @@ def _no_row(q: type, p: type) -> str:
     if AtSample in (q, p):
         return (
             f"KL({q.__name__} || {p.__name__}) has no closed form: AtSample marks a prior whose parents were sampled after "
-            "this group in q, where a closed form is wrong; take the log ratio at the sample, rate=log_ratio in an objective."
+            "this group in q, where a closed form is wrong; take the log ratio at the sample, rates=log_ratio in an objective."
         )
     related = [f"KL({a.__name__} || {b.__name__})" for a, b in KL_TABLE if a is q or b is p]
     known = f"the table has {', '.join(related)}" if related else "the table has no row for either"
     return (
         f"KL({q.__name__} || {p.__name__}) has no closed form here; {known}: use monte_carlo_kl(q, p, key, samples), "
-        f"rate=log_ratio in an objective, or pass your own row as table={{({q.__name__}, {p.__name__}): function}}."
+        f"rates=log_ratio in an objective, or your own row, table = {{({q.__name__}, {p.__name__}): function}}, which "
+        "kl_divergence(q, p, table) and an objective's rates=analytic_with(table) take."
     )

@@ -4,7 +4,7 @@ The batch is the `jax.vmap` in `core.over_batch`, and nowhere else. Every term i
 is taken once, in the loss. An objective is composed from one choice on each of these axes:
 
     bound        bound.py, importance.py: `elbo`, or a function of the log weights of several samples
-    rates        core.py, rates.py: what a latent group costs
+    rates        vae/rates.py: what a latent group costs
     charge       charges.py: how the rates are paid for
     regularisers regularisers.py: quantities of the whole batch, by `vae.discrepancies`
     estimator    estimators.py: how the posterior's gradient is taken
@@ -25,13 +25,9 @@ from vae.objectives.charges import controlled as controlled
 from vae.objectives.charges import free_bits as free_bits
 from vae.objectives.charges import free_bits_per_dimension as free_bits_per_dimension
 from vae.objectives.charges import weighted as weighted
-from vae.objectives.core import Rate as Rate
-from vae.objectives.core import analytic as analytic
 from vae.objectives.core import batch_mean as batch_mean
-from vae.objectives.core import log_ratio as log_ratio
 from vae.objectives.core import log_weight as log_weight
 from vae.objectives.core import mean_rates as mean_rates
-from vae.objectives.core import no_rate as no_rate
 from vae.objectives.core import over_batch as over_batch
 from vae.objectives.core import plain as plain
 from vae.objectives.core import terms_of as terms_of
@@ -50,9 +46,6 @@ from vae.objectives.importance import multiply_importance_weighted as multiply_i
 from vae.objectives.importance import partially_importance_weighted as partially_importance_weighted
 from vae.objectives.importance import renyi as renyi
 from vae.objectives.monitors import collapse as collapse
-from vae.objectives.rates import absolute as absolute
-from vae.objectives.rates import geometric_jensen_shannon as geometric_jensen_shannon
-from vae.objectives.rates import interpolating_jensen_shannon as interpolating_jensen_shannon
 from vae.objectives.regularisers import adversarial as adversarial
 from vae.objectives.regularisers import extra_rate as extra_rate
 from vae.objectives.regularisers import factorising as factorising
@@ -63,3 +56,15 @@ from vae.objectives.regularisers import total_correlation as total_correlation
 from vae.objectives.watch import CollapseWatch as CollapseWatch
 from vae.objectives.watch import judge as judge
 from vae.objectives.watch import judge_all as judge_all
+from vae.rates import KL as KL
+from vae.rates import Rate as Rate
+from vae.rates import Rates as Rates
+from vae.rates import absolute as absolute
+from vae.rates import analytic as analytic
+from vae.rates import analytic_with as analytic_with
+from vae.rates import geometric_jensen_shannon as geometric_jensen_shannon
+from vae.rates import interpolating_jensen_shannon as interpolating_jensen_shannon
+from vae.rates import is_kl as is_kl
+from vae.rates import log_ratio as log_ratio
+from vae.rates import no_rate as no_rate
+from vae.rates import rate_name as rate_name

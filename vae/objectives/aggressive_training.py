@@ -82,7 +82,7 @@ def aggressive(objective: Objective, encoder_steps: int = 10, window: int = 500)
 
     text = f"(the generative model moves at one of {encoder_steps + 1} steps until I(x; z) stops rising)"
     note = Summand(text, reduction="", unit="")
-    return Objective(init, loss, update, (*objective.summands, note), objective.rate)
+    return objective._replace(init=init, loss=loss, update=update, summands=(*objective.summands, note))
 
 
 def hold_at_zero_gradient(optimiser: optax.GradientTransformation) -> optax.GradientTransformation:

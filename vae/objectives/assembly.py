@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.objectives.core import over_batch
+from vae.rates import Rates, analytic, rate_name
 from vae.types import Batch, Carried, Key, Objective, Params, PyTree, Settings, Summand, Trace
 
 Losses = Array | dict[str, Array]
@@ -107,18 +108,19 @@ def assembled(
     regularisers: Sequence[Regulariser] = (),
     monitors: Sequence[Monitor] = (),
     start: PyTree = (),
-    rate: str = "kl",
+    rates: Rates = analytic,
 ) -> Objective:
     """The objective of these parts.
 
     score:  (params, model_state, key, x, context, settings, model) -> numbers, Terms, statistics, Trace
     reduce: (numbers, terms, weight, settings, state) -> Reduced
     start:  the carried state before the first step.
-    rate:   what the rates are called in the log, see `Objective`.
+    rates:  those of the terms, see `Objective`.
 
     Raises ValueError where two regularisers have the same name.
     """
     require_distinct([regulariser.name for regulariser in regularisers])
+    own_rates = tuple(rates) if isinstance(rates, Sequence) else rates
 
     def init(key: Key) -> tuple[Params, PyTree]:
         keys = jax.random.split(key, max(len(regularisers), 1))
@@ -142,12 +144,12 @@ def assembled(
         penalty, own, penalties = charge(regularisers, params, charged, batch.weight, settings, penalty_key)
         aux = {"statistics": statistics, "metrics": reduced.metrics | penalties, "state": reduced.state}
         for monitor, w in zip(monitors, watched, strict=True):
-            observed = monitor.observe(w, terms, batch.weight, rate)
+            observed = monitor.observe(w, terms, batch.weight, rate_name(rates))
             aux |= observed.quantities | {"metrics": aux["metrics"] | observed.metrics}
         return for_players(reduced.losses, penalty, own), (terms, aux)
 
     texts = tuple(Summand(r.text, r.name, r.level, "once per batch", r.unit) for r in regularisers)
-    return Objective(init=init, loss=loss, update=lambda state, aux, key: aux["state"], summands=summands + texts, rate=rate)
+    return Objective(init, loss, lambda state, aux, key: aux["state"], summands + texts, own_rates)
 
 
 def charge(

@@ -6,8 +6,9 @@ import jax
 
 from vae.objectives.assembly import Monitor, Reduced, Regulariser, assembled
 from vae.objectives.charges import Charge, weighted
-from vae.objectives.core import Rate, analytic, batch_mean, mean_rates, rate_name, require_path, terms_of
+from vae.objectives.core import batch_mean, mean_rates, require_path, terms_of
 from vae.objectives.monitors import collapse
+from vae.rates import Rates, analytic
 from vae.types import Objective, Summand
 
 RECONSTRUCTION = Summand("log p(x|z)", "likelihood", 1.0, "sum over the event, mean over the batch", sign="-")
@@ -15,7 +16,7 @@ PENALTY = Summand("penalty of the model", reduction="mean over the batch")
 
 
 def elbo(
-    rates: Rate | Sequence[Rate] = analytic,
+    rates: Rates = analytic,
     charge: Charge | None = None,
     regularisers: Sequence[Regulariser] = (),
     monitors: Sequence[Monitor] = (collapse,),
@@ -29,7 +30,8 @@ def elbo(
     With the default charge, beta * sum_groups rate_g, and beta = 1 it is the negative ELBO (Kingma & Welling 2014, eq. 3). The
     likelihood is summed over pixels and the rate over latent dimensions, both in nats.
 
-    rates:        what a group costs: `analytic`, `log_ratio`, a Jensen-Shannon divergence; one function or one per group.
+    rates:        what a group costs: `analytic`, `log_ratio`, a Jensen-Shannon divergence, a function of your own;
+                  one for all groups or one per group. Those declared to be a `KL` are logged as "kl", beside an "elbo".
     charge:       how the rates are paid for: `weighted` (default), `capacity`, `free_bits`, `controlled`.
     regularisers: quantities of the whole batch: MMD, total correlation, moments; each weighed by the setting of its name.
     monitors:     what is reported beside them.
@@ -51,4 +53,4 @@ def elbo(
         return Reduced(batch_mean(per_example, weight) + nats, state, metrics)
 
     summands = RECONSTRUCTION, *paid.summands, PENALTY
-    return assembled(score, reduce, summands, regularisers, monitors, paid.start, rate_name(rates))
+    return assembled(score, reduce, summands, regularisers, monitors, paid.start, rates)

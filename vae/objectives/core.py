@@ -1,4 +1,4 @@
-"""What every objective shares: how a latent group is charged, where examples become a batch, and the mean over it."""
+"""What every objective shares: the numbers of one example, where examples become a batch, and the mean over it."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,40 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions import StraightThroughCategorical
-from vae.divergences import kl_per_factor
+from vae.rates import Rates, analytic, log_ratio
 from vae.types import Batch, Key, Latent, Objective, PyTree, Summand, Terms, Trace
-
-Rate = Callable[[Latent, Key], Array]
-"""How a group is charged: (latent, key) -> nats, unsummed where it factorises."""
-
-
-def analytic(latent: Latent, key: Key) -> Array:
-    """KL(q(z | x) || p(z | parents)) in closed form, one entry per independent component.
-
-    Raises TypeError where the table has no row, or where a closed form would be wrong (a prior wrapped in `AtSample`).
-    """
-    return kl_per_factor(latent.posterior, latent.prior)
-
-
-def log_ratio(latent: Latent, key: Key | None = None) -> Float[Array, ""]:
-    """log q(z) - log p(z) at the sampled z: unbiased for the KL, and all there is where no closed form exists."""
-    if latent.log_q is None:
-        raise TypeError(
-            f"the posterior {type(latent.posterior).__name__} has no density, so log q(z) - log p(z) does not exist; "
-            "use a posterior with a density, or an objective that needs none."
-        )
-    return latent.log_q - latent.prior.log_prob(latent.value)
-
-
-def no_rate(latent: Latent, key: Key) -> Float[Array, ""]:
-    """Zero: a group that is not charged for (a plain autoencoder)."""
-    return jnp.zeros(())
-
-
-def rate_name(rates: Rate | Sequence[Rate]) -> str:
-    """ "kl" where every group is charged its KL, in closed form or by its log ratio; else "rate"."""
-    functions = tuple(rates) if isinstance(rates, Sequence) else (rates,)
-    return "kl" if all(rate in (analytic, log_ratio) for rate in functions) else "rate"
 
 
 def over_batch(example: Callable, key: Key, batch: Batch) -> PyTree:
@@ -57,10 +25,10 @@ def batch_mean(values: Float[Array, "batch"], weight: Float[Array, "batch"]) -> 
     return jnp.sum(jnp.where(weight > 0, weight * values, 0.0)) / jnp.sum(weight)
 
 
-def terms_of(trace: Trace, x: PyTree, rates: Rate | Sequence[Rate], key: Key) -> Terms:
+def terms_of(trace: Trace, x: PyTree, rates: Rates, key: Key) -> Terms:
     """The numbers of one example.
 
-    rates: how each group is charged, one function for all groups or one per group.
+    rates: what each group costs, one function for all groups or one per group.
     """
     functions = tuple(rates) if isinstance(rates, Sequence) else (rates,) * len(trace.latents)
     if len(functions) != len(trace.latents):
@@ -118,6 +86,6 @@ def expand(weight: Float[Array, "batch"], like: Array) -> Array:
     return weight.reshape(weight.shape + (1,) * (like.ndim - 1))
 
 
-def plain(loss: Callable, summands: tuple[Summand, ...] = ()) -> Objective:
-    """An objective with neither parameters nor carried state of its own."""
-    return Objective(init=lambda key: ({}, ()), loss=loss, update=lambda state, aux, key: state, summands=summands)
+def plain(loss: Callable, summands: tuple[Summand, ...] = (), rates: Rates = analytic) -> Objective:
+    """An objective with neither parameters nor carried state of its own; `rates` is what its terms hold, see `Objective`."""
+    return Objective(lambda key: ({}, ()), loss, lambda state, aux, key: state, summands, rates)

@@ -13,7 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.objectives.core import log_ratio, log_weight, require_path, terms_of
+from vae.objectives.core import log_weight, require_path, terms_of
+from vae.rates import log_ratio
 from vae.types import Key, Params, PyTree, Terms
 
 ROWS_IN_FLIGHT = 1000

@@ -15,6 +15,7 @@ from vae.objectives.bound import PENALTY
 from vae.objectives.core import batch_mean
 from vae.objectives.estimators import Estimator, frozen_posterior, reparameterised, scored
 from vae.objectives.monitors import collapse
+from vae.rates import log_ratio
 from vae.requirements import require
 from vae.types import Objective, Settings, Summand
 
@@ -174,4 +175,4 @@ def multi_sample(
         return Reduced(losses, state, metrics | {"generative_bound": batch_mean(numbers["generative"], weight)})
 
     summand = Summand(text, reduction="mean over the batch", sign="-", numbers=numbers)
-    return assembled(score, reduce, (summand, PENALTY), regularisers, monitors)
+    return assembled(score, reduce, (summand, PENALTY), regularisers, monitors, rates=log_ratio)

@@ -14,8 +14,9 @@ from jaxtyping import Array, Float
 from vae import discrepancies
 from vae.discrepancies import Kernel
 from vae.objectives.assembly import Regulariser, Seen
-from vae.objectives.core import Rate, batch_mean
+from vae.objectives.core import batch_mean
 from vae.objectives.monitors import as_vector, densities_across_batch
+from vae.rates import Rate
 from vae.types import Key, Network, PyTree
 
 

@@ -1,0 +1,141 @@
+"""What a latent group costs: functions (latent, key) -> nats, unsummed where the cost factorises, and which of them are a KL.
+
+A rate is any such function. One that is wrapped in `KL` is a Kullback-Leibler divergence; silence means that it is none.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from vae.divergences.jensen_shannon import geometric_jensen_shannon_per_factor, interpolating_jensen_shannon_per_factor
+from vae.divergences.table import Row, Table, kl_per_factor
+from vae.requirements import require
+
+if TYPE_CHECKING:
+    import vae.types  # which needs `analytic`, so that this module cannot need it
+
+
+@runtime_checkable
+class Rate(Protocol):
+    """(latent, key) -> what one group of one example costs in nats, unsummed where it factorises."""
+
+    def __call__(self, latent: "vae.types.Latent", key: Any, /) -> Array:
+        """The cost; `key` is for a rate that draws."""
+
+
+Rates = Rate | Sequence[Rate]
+"""One rate for all groups, or one per group."""
+
+
+@dataclasses.dataclass(frozen=True)
+class KL:
+    """A rate that is a Kullback-Leibler divergence of the group, exactly or in expectation: what the log calls `kl`.
+
+        elbo(rates=KL(my_function))
+
+    nats: the rate.
+    """
+
+    nats: Rate
+
+    def __call__(self, latent: "vae.types.Latent", key: Array | None = None) -> Array:
+        """The rate."""
+        return self.nats(latent, key)
+
+
+def is_kl(rates: Rates) -> bool:
+    """Whether every group is charged its KL, so that log-likelihood minus rates is a lower bound on the evidence."""
+    return all(isinstance(rate, KL) for rate in (rates if isinstance(rates, Sequence) else (rates,)))
+
+
+def rate_name(rates: Rates) -> str:
+    """What the log calls these rates: "kl" where `is_kl`, else "rate"."""
+    return "kl" if is_kl(rates) else "rate"
+
+
+@dataclasses.dataclass(frozen=True)
+class ClosedForm:
+    """KL(q(z | x) || p(z | parents)) in closed form, one entry per independent component.
+
+    rows: (pair of types, formula) to use before the library's own; equal ones are the same static argument of a program.
+    """
+
+    rows: frozenset[tuple[tuple[type, type], Row]] = frozenset()
+
+    def __call__(self, latent: "vae.types.Latent", key: Array | None) -> Array:
+        """The divergence; TypeError where no row is known, or where a closed form would be wrong (`AtSample`)."""
+        return kl_per_factor(latent.posterior, latent.prior, dict(self.rows))
+
+
+analytic = KL(ClosedForm())
+"""KL(q(z | x) || p(z | parents)) in closed form, one entry per independent component.
+
+Raises TypeError where the table has no row, or where a closed form would be wrong (a prior wrapped in `AtSample`).
+"""
+
+
+def analytic_with(table: Table) -> KL:
+    """`analytic` with rows of one's own, which come before the library's, and called a KL as that is.
+
+        elbo(rates=analytic_with({(MyPosterior, MyPrior): my_formula}))
+
+    table: (type of q, type of p) -> formula(q, p), nats, unsummed where it factorises; as for `vae.kl_divergence`.
+    """
+    return KL(ClosedForm(frozenset(table.items())))
+
+
+def _log_ratio(latent: "vae.types.Latent", key: Array | None) -> Float[Array, ""]:
+    if latent.log_q is None:
+        raise TypeError(
+            f"the posterior {type(latent.posterior).__name__} has no density, so log q(z) - log p(z) does not exist; "
+            "use a posterior with a density, or an objective that needs none."
+        )
+    return latent.log_q - latent.prior.log_prob(latent.value)
+
+
+log_ratio = KL(_log_ratio)
+"""log q(z) - log p(z) at the sampled z: unbiased for the KL, and all there is where no closed form exists. It needs no key."""
+
+
+def no_rate(latent: "vae.types.Latent", key: Array) -> Float[Array, ""]:
+    """Zero: a group that is not charged for (a plain autoencoder)."""
+    return jnp.zeros(())
+
+
+def geometric_jensen_shannon(skew: Any = 0.5) -> Rate:
+    """The geometric Jensen-Shannon divergence of posterior and prior in place of the KL (Nielsen 2019); Gaussians only.
+
+    skew: a in [0, 1]; the divergence is 0 at both ends. The sum with the log-likelihood is no bound on the evidence.
+    """
+
+    def rate(latent: "vae.types.Latent", key: Array) -> Array:
+        return geometric_jensen_shannon_per_factor(latent.posterior, latent.prior, skew)
+
+    return rate
+
+
+def interpolating_jensen_shannon(skew: Any = 0.5) -> Rate:
+    """The skew geometric Jensen-Shannon divergence of Deasy et al. 2020, from KL(q || p) at a skew of 0 to KL(p || q)
+    at 1; Gaussians only.
+    """
+
+    def rate(latent: "vae.types.Latent", key: Array) -> Array:
+        return interpolating_jensen_shannon_per_factor(latent.posterior, latent.prior, skew)
+
+    return rate
+
+
+def absolute(scale: float = 1.0) -> Rate:
+    """| z | / scale per dimension, at the sample: minus the log density of a Laplace prior, up to a constant (an L1 rate).
+
+    It pulls codes to zero; for an encoder with or without a density.
+    """
+    require(scale > 0, f"absolute got a scale of {scale}; wanted a positive number.")
+
+    def rate(latent: "vae.types.Latent", key: Array) -> Array:
+        return jnp.abs(latent.value) / scale
+
+    return rate
