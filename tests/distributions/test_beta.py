@@ -80,8 +80,8 @@ def test_tiny_concentrations_draw_from_both_ends_with_a_finite_density(draws):
     assert abs(np.mean(value > 0.5) - 0.5) < 0.02
 
 
-@pytest.mark.parametrize("field", ["alpha", "beta"])
+@pytest.mark.parametrize("field", ["concentration1", "concentration0"])
 def test_parameters_that_are_not_positive_are_refused(field):
-    parameters = {"alpha": jnp.ones(2), "beta": jnp.ones(2), field: jnp.array([1.0, -2.0])}
+    parameters = {"concentration1": jnp.ones(2), "concentration0": jnp.ones(2), field: jnp.array([1.0, -2.0])}
     with pytest.raises(ValueError, match=rf"Beta got a {field} of -2\.0; wanted finite values > 0"):
         Beta(**parameters)

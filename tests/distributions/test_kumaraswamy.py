@@ -53,7 +53,7 @@ def test_entropy_is_the_integral_of_minus_p_log_p():
 def test_mode_is_where_no_neighbour_is_denser():
     family = Kumaraswamy(jnp.array([2.0, 40.0, 0.5, 2.0]), jnp.array([5.0, 3.0, 3.0, 0.5]))
     assert_allclose(family.mode[2:], [0.0, 1.0])
-    inside = Kumaraswamy(family.a[:2], family.b[:2])
+    inside = Kumaraswamy(family.concentration1[:2], family.concentration0[:2])
     assert_allclose(jax.grad(inside.log_prob)(inside.mode), [0.0, 0.0], atol=2e-3)
 
 
@@ -84,7 +84,7 @@ def test_log_prob_at_the_ends_and_extremes():
 
 
 def test_parameters_that_are_not_positive_are_refused():
-    with pytest.raises(ValueError, match=r"Kumaraswamy got a b of 0\.0; wanted finite values > 0"):
+    with pytest.raises(ValueError, match=r"Kumaraswamy got a concentration0 of 0\.0; wanted finite values > 0"):
         Kumaraswamy(jnp.ones(2), jnp.array([1.0, 0.0]))
 
 

@@ -19,41 +19,45 @@ class Beta:
 
         log p(x) = sum_i [ (alpha_i - 1) ln x_i + (beta_i - 1) ln(1 - x_i) - ln B(alpha_i, beta_i) ],    0 < x < 1
 
-    alpha: > 0, any shape; weighs the end 1.
-    beta:  > 0, the same shape; weighs the end 0.
+    concentration1: alpha > 0, any shape; weighs the end 1.
+    concentration0: beta > 0, the same shape; weighs the end 0.
     Raises ValueError for a parameter that is not positive.
 
     float32 has no number between 1 - 6e-8 and 1: where beta is below 0.5 the upper end is coarse, and a model that lives there
     is better written with the ends exchanged, 1 - x ~ Beta(beta, alpha).
     """
 
-    alpha: Float[Array, "*event"]
-    beta: Float[Array, "*event"]
+    concentration1: Float[Array, "*event"]
+    concentration0: Float[Array, "*event"]
 
     data_space: ClassVar[DataSpace] = "real"
 
     def __post_init__(self):
-        require_same_shape("Beta", alpha=self.alpha, beta=self.beta)
-        require_positive("Beta", alpha=self.alpha, beta=self.beta)
+        fields = {"concentration1": self.concentration1, "concentration0": self.concentration0}
+        require_same_shape("Beta", **fields)
+        require_positive("Beta", **fields)
 
     @property
     def mean(self) -> Float[Array, "*event"]:
         """alpha / (alpha + beta)."""
-        return self.alpha / (self.alpha + self.beta)
+        alpha, beta = self.concentration1, self.concentration0
+        return alpha / (alpha + beta)
 
     @property
     def mode(self) -> Float[Array, "*event"]:
         """(alpha - 1) / (alpha + beta - 2) where both exceed 1; otherwise the end with more weight (0 where they tie)."""
-        inside = (self.alpha > 1.0) & (self.beta > 1.0)
-        total = jnp.where(inside, self.alpha + self.beta - 2.0, 1.0)
-        end = jnp.greater(self.alpha, self.beta).astype(jnp.result_type(float, self.alpha))
-        return jnp.where(inside, (self.alpha - 1.0) / total, end)
+        alpha, beta = self.concentration1, self.concentration0
+        inside = (alpha > 1.0) & (beta > 1.0)
+        total = jnp.where(inside, alpha + beta - 2.0, 1.0)
+        end = jnp.greater(alpha, beta).astype(jnp.result_type(float, alpha))
+        return jnp.where(inside, (alpha - 1.0) / total, end)
 
     @property
     def variance(self) -> Float[Array, "*event"]:
         """m (1 - m) / (s + 1) with s = alpha + beta, m = alpha / s."""
-        total = self.alpha + self.beta
-        return (self.alpha / total) * (self.beta / total) / (total + 1.0)
+        alpha, beta = self.concentration1, self.concentration0
+        total = alpha + beta
+        return (alpha / total) * (beta / total) / (total + 1.0)
 
     def sample(self, key: Array) -> Float[Array, "*event"]:
         """Draw x = g_a / (g_a + g_b) from two gamma draws, in logits, with implicit gradients in both parameters.
@@ -61,8 +65,8 @@ class Beta:
         Draws that float32 would round to 0 or 1 are returned as the nearest numbers inside, so that their density is finite.
         """
         alpha_key, beta_key = jax.random.split(key)
-        scale_a, log_factor_a = standard_gamma(alpha_key, as_floats(self.alpha))
-        scale_b, log_factor_b = standard_gamma(beta_key, as_floats(self.beta))
+        scale_a, log_factor_a = standard_gamma(alpha_key, as_floats(self.concentration1))
+        scale_b, log_factor_b = standard_gamma(beta_key, as_floats(self.concentration0))
         return inside_unit_interval(jax.nn.sigmoid(jnp.log(scale_a / scale_b) + (log_factor_a - log_factor_b)))
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*event"], Float[Array, ""]]:
@@ -79,7 +83,7 @@ class Beta:
         """
         inside = (value > 0.0) & (value < 1.0)
         inner = jnp.where(inside, value, 0.5)
-        a, b, rest = self.alpha, self.beta, 1.0 - inner
+        a, b, rest = self.concentration1, self.concentration0, 1.0 - inner
         total = a + b
         tilt = (a * rest - b * inner) / total
         misfit = total * (entropy_bregman(a / total, inner, tilt) + entropy_bregman(b / total, rest, -tilt))
@@ -94,7 +98,7 @@ class Beta:
 
     def entropy(self) -> Float[Array, ""]:
         """H = sum_i [ ln B(a, b) - (a - 1) psi(a) - (b - 1) psi(b) + (s - 2) psi(s) ], in nats, by Stirling's formula."""
-        a, b = as_floats(self.alpha), as_floats(self.beta)
+        a, b = as_floats(self.concentration1), as_floats(self.concentration0)
         total = a + b
 
         def part(x, shift):

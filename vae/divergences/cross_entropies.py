@@ -125,21 +125,22 @@ def gamma_gamma(q: Gamma, p: Gamma) -> Array:
 
 def beta_beta(q: Beta, p: Beta) -> Array:
     """Per component: ln B(p) - (alpha_p - 1) E[ln z] - (beta_p - 1) E[ln(1 - z)], E[ln z] = psi(alpha_q) - psi(s_q)."""
-    require_same_shape("cross_entropy", q=q.alpha, p=p.alpha)
+    require_same_shape("cross_entropy", q=q.concentration1, p=p.concentration1)
     digamma = jax.scipy.special.digamma
-    total = digamma(q.alpha + q.beta)
-    return _of_beta(p, digamma(q.alpha) - total, digamma(q.beta) - total)
+    alpha, beta = q.concentration1, q.concentration0
+    return _of_beta(p, digamma(alpha) - digamma(alpha + beta), digamma(beta) - digamma(alpha + beta))
 
 
 def kumaraswamy_beta(q: Kumaraswamy, p: Beta) -> Array:
     """As `beta_beta` with E[ln z] = -(psi(b + 1) + gamma) / a and E[ln(1 - z)] = S, integrated as in the KL row."""
-    require_same_shape("cross_entropy", q=q.a, p=p.alpha)
-    a, b = as_floats(q.a), as_floats(q.b)
+    require_same_shape("cross_entropy", q=q.concentration1, p=p.concentration1)
+    a, b = as_floats(q.concentration1), as_floats(q.concentration0)
     return _of_beta(p, -harmonic(b) / a, expected_logs(a, b)[0])
 
 
 def _of_beta(p: Beta, mean_log: Array, mean_log_rest: Array) -> Array:
-    return log_beta(p.alpha, p.beta) - (p.alpha - 1.0) * mean_log - (p.beta - 1.0) * mean_log_rest
+    alpha, beta = p.concentration1, p.concentration0
+    return log_beta(alpha, beta) - (alpha - 1.0) * mean_log - (beta - 1.0) * mean_log_rest
 
 
 def von_mises_von_mises(q: VonMises, p: VonMises) -> Array:

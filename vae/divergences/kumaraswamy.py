@@ -32,8 +32,8 @@ def kumaraswamy_beta(q: Kumaraswamy, p: Beta) -> Array:
 
     which suits a near 1 and narrow laws. Measured over 1e-6..1e6: see docs/divergences.md.
     """
-    require_same_shape("KL", q=q.a, p=p.alpha)
-    a, b, alpha, beta = map(as_floats, (q.a, q.b, p.alpha, p.beta))
+    require_same_shape("KL", q=q.concentration1, p=p.concentration1)
+    a, b, alpha, beta = map(as_floats, (q.concentration1, q.concentration0, p.concentration1, p.concentration0))
     log_rest, log_rest_ratio = expected_logs(a, b)
     elementary = _elementary_terms(a, b, alpha, beta, log_rest)
     around_beta = _terms_around_beta(a, b, alpha, beta, log_rest_ratio)

@@ -57,8 +57,8 @@ def beta_beta(q: Beta, p: Beta) -> Array:
 
     (Penny 2001, the Dirichlet case), computed by `beta_kl`.
     """
-    require_same_shape("KL", q=q.alpha, p=p.alpha)
-    return beta_kl(*map(as_floats, (q.alpha, q.beta, p.alpha, p.beta)))
+    require_same_shape("KL", q=q.concentration1, p=p.concentration1)
+    return beta_kl(*map(as_floats, (q.concentration1, q.concentration0, p.concentration1, p.concentration0)))
 
 
 def beta_kl(a_q: Array, b_q: Array, a_p: Array, b_p: Array) -> Array:
