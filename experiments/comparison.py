@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from vae.training.sweep import Swept, run_of, sweep
 
 from experiments import command_line
 from vae import schedules, visualise
@@ -25,7 +26,6 @@ from vae.evaluation.latents import active_units, encode
 from vae.objectives import total_rate
 from vae.training.provenance import provenance, write_json
 from vae.training.state import TrainState, usable_params
-from vae.training.sweep import Swept, run_of, sweep
 from vae.types import Key, Model, Objective, Trained
 from vae.visualise.comparisons import Interval, intervals
 

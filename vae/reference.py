@@ -27,8 +27,8 @@ class Reference(NamedTuple):
 def reference_to(function: Callable, /, **arguments: Any) -> Reference:
     """The reference that `resolve` turns into `function(*given, **arguments)`, in this process and in any later one.
 
-    Raises ValueError for what a fresh process cannot find (a lambda, a function inside a function, one of a notebook), TypeError
-    for arguments that JSON cannot hold or that the function does not take.
+    Raises ValueError for what a fresh process cannot find (a lambda, a function inside a function, one of a notebook),
+    TypeError for arguments that JSON cannot hold or that the function does not take.
     """
     reference = Reference(name_of(function), _as_json(name_of(function), arguments))
     _check_call(function, reference, inspect.Signature.bind_partial)

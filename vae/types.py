@@ -272,7 +272,7 @@ class Trained:
     def __repr__(self) -> str:
         count = sum(math.prod(jnp.shape(leaf)) for leaf in jax.tree.leaves(self.params))
         of = "" if self.spec is None else f" of {self.spec.space} data {self.spec.shape}"
-        numbers = ", ".join(f"{name} {np.asarray(value).tolist()}" for name, value in self.settings.items())
+        numbers = ", ".join(f"{name} {as_text(value)}" for name, value in self.settings.items())
         return f"Trained(a model{of} with {count:,} parameters{'; ' + numbers if numbers else ''})"
 
     def tree_flatten_with_keys(self):
@@ -288,6 +288,11 @@ class Trained:
         trained.model, trained.spec = structure.model, structure.spec
         trained.params, trained.model_state, trained.settings = children
         return trained
+
+
+def as_text(number: Any) -> str:
+    """A setting for the eye: a number, or how many of them there are."""
+    return f"{float(number):.6g}" if np.ndim(number) == 0 else f"of {np.shape(number)}"
 
 
 class _Structure:

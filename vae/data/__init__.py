@@ -1,20 +1,22 @@
 """Data sets and batches: where images come from, how they are cut into splits and keyed, and how a model is shown them."""
 
 from vae.data.dataset import Dataset, Split, from_splits
-from vae.data.feeds import Feed, feed
+from vae.data.feeds import Feed, Splits, feed
 from vae.data.keyed import binarise, split_indices
 from vae.data.loading import load
 from vae.data.sources import known_datasets
-from vae.data.view import evaluation_images, training_feed
+from vae.data.view import evaluation_images, image_splits, training_feed
 
 __all__ = [
     "Dataset",
     "Feed",
     "Split",
+    "Splits",
     "binarise",
     "evaluation_images",
     "feed",
     "from_splits",
+    "image_splits",
     "known_datasets",
     "load",
     "split_indices",

@@ -120,16 +120,16 @@ def evaluation_feed(
     """The first `limit` examples of a split as `evaluation_images` shows them, as a feed."""
     images, labels = evaluation_images(dataset, split, binarisation, limit)
     spec = Data(shape=dataset.shape, space=view_of(dataset, binarisation).space)
-    options = {"spec": spec, "labels": labels, "label_names": dataset.label_names}
-    return feed(images, **options) if context is None else feed((images, labels), partial(_labelled, context), **options)
+    shown = feed(images, spec=spec) if context is None else feed((images, labels), partial(_labelled, context), spec=spec)
+    return shown._replace(labels=labels, label_names=dataset.label_names)
 
 
 def contexts_of(dataset: Dataset) -> Callable[[Any], Array]:
     """From labels to what is conditioned on: one-hot where they are classes, as numbers where they are factors."""
-    if np.ndim(dataset.train.label) > 1:
+    labels = [part.label for part in (dataset.train, dataset.validation, dataset.test) if part.label is not None]
+    if labels[0].ndim > 1:
         return partial(jnp.asarray, dtype=jnp.float32)
-    parts = (dataset.train.label, dataset.validation.label, dataset.test.label)
-    return partial(jax.nn.one_hot, num_classes=1 + max(int(np.max(label)) for label in parts))
+    return partial(jax.nn.one_hot, num_classes=1 + max(int(np.max(label)) for label in labels))
 
 
 def _with_context(prepare: Callable, context: Callable, key: Key, stored: tuple) -> tuple[PyTree, PyTree]:

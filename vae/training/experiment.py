@@ -120,13 +120,15 @@ class Host(NamedTuple):
 class Plan(NamedTuple):
     """An experiment with its data read and its parts built.
 
-    experiment:     with nothing left to fill in: `validate_every` and `select` are what is used.
+    experiment:     what was planned.
     splits:         its data.
     spec:           what the model was built for.
     model:          the model.
     key:            the run's key.
     start:          () -> the state before the first step.
     program:        the training program; `program.step` is one step of one run.
+    validate_every: steps between validations.
+    select:         what "best" means.
     """
 
     experiment: Experiment
@@ -136,6 +138,8 @@ class Plan(NamedTuple):
     key: Key
     start: Callable[[], TrainState]
     program: Program
+    validate_every: int
+    select: Select
 
     def traced_with(self) -> tuple[PyTree, PyTree]:
         """Shapes of a state and of a stored batch: what a step is traced with."""
@@ -160,20 +164,17 @@ def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
     schedules = dict(experiment.schedules)
     train_step = make_train_step(model, experiment.objective, experiment.optimiser, schedules, experiment.average_decay)
     options = {} if lift is None else {"lift": lift}
-    filled = experiment._replace(
-        schedules=schedules,
-        settings=dict(experiment.settings),
-        validate_every=experiment.validate_every or max(1, experiment.steps // 10),
-        select=selection(experiment),
-    )
+    experiment = experiment._replace(schedules=schedules, settings=dict(experiment.settings))
     return Plan(
-        experiment=filled,
+        experiment=experiment,
         splits=splits,
         spec=spec,
         model=model,
         key=key_of(experiment.seed),
-        start=partial(start_of, filled, model, key_of(experiment.seed)),
+        start=partial(start_of, experiment, model, key_of(experiment.seed)),
         program=make_program(train_step, splits.train, experiment.batch_size, **options),
+        validate_every=experiment.validate_every or max(1, experiment.steps // 10),
+        select=selection(experiment),
     )
 
 
@@ -237,7 +238,7 @@ def model_of(model: Model | Reference | Callable[[Data], Model], spec: Data) -> 
     built = resolve(model, spec) if isinstance(model, Reference) else model(spec) if callable(model) else model
     if not isinstance(built, Model):
         raise TypeError(
-            f"the model is a {type(built).__name__}; wanted a vae.Model, a function from vae.Data to one, or vae.reference_to it."
+            f"the model is a {type(built).__name__}; wanted a vae.Model, a function from vae.Data to one, or vae.reference_to."
         )
     return built
 

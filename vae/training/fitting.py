@@ -68,9 +68,7 @@ def headline_numbers(record: Record) -> str:
     return ", ".join(f"{name} {value:,.6g}" for name, value in single.items())
 
 
-def fit(
-    experiment: Experiment, workdir: str | Path | None = None, host: Host | None = None, resume: str = "same"
-) -> Fitted:
+def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | None = None, resume: str = "same") -> Fitted:
     """Train an experiment, or go on with the run that `workdir` holds.
 
     experiment: everything that decides the numbers.
@@ -110,8 +108,8 @@ def config_of(plan: Plan, model: Any, host: Host) -> dict[str, Any]:
             "key": np.asarray(jax.random.key_data(plan.key)).tolist(),
             "settings": {name: float(level) for name, level in experiment.settings.items()},
             "average_decay": experiment.average_decay,
-            "validate_every": experiment.validate_every,
-            "select": list(experiment.select),
+            "validate_every": plan.validate_every,
+            "select": list(plan.select),
         },
         "data": spec_to_json(plan.spec),
         "precision": flags(),

@@ -147,4 +147,4 @@ def versions() -> dict[str, str]:
 
 def flags() -> dict[str, str]:
     """Those of jax that change what is traced or how it is computed, as text."""
-    return {name: str(jax.config.read(name)) for name in FLAGS}
+    return {name: str(getattr(jax.config, name)) for name in FLAGS}

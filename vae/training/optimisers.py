@@ -6,15 +6,15 @@ a mapping of players          one of these per top-level entry of the parameters
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import optax
 
 from vae.types import Params, PyTree, Settings
 
-OfSettings = Callable[[Mapping[str, Any]], optax.GradientTransformation]
-Optimiser = optax.GradientTransformation | OfSettings | Mapping[str, optax.GradientTransformation | OfSettings]
+OfSettings: TypeAlias = Callable[[Mapping[str, Any]], optax.GradientTransformation]
+Optimiser: TypeAlias = optax.GradientTransformation | OfSettings | Mapping[str, optax.GradientTransformation | OfSettings]
 
 LEARNING_RATE = 1e-3
 

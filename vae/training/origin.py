@@ -49,7 +49,7 @@ def from_json(kind: Any, value: Any) -> Any:
 
     Raises ValueError for what does not fit, naming the field.
     """
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return _dataclass(kind, value)
     options = typing.get_args(kind)
     if typing.get_origin(kind) is typing.Annotated:

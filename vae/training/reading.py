@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
+from vae.data.feeds import Feed
 from vae.training.experiment import Plan
 from vae.training.state import usable_params
 from vae.training.validation import terms_of_feed
@@ -23,18 +24,19 @@ def require_read(plan: Plan) -> None:
     with settings_asked_for() as asked:
         read = read_by_step(plan)
         if plan.splits.validation is not None and not names <= read:
-            read |= read_by(partial(validated_at, plan), plan.experiment.settings)
+            read |= read_by(partial(validated_at, plan, plan.splits.validation), plan.experiment.settings)
     if unread := sorted(names - read):
         known = ", ".join(sorted(read | asked - set(unread))) or "no setting"
         raise ValueError(f"nothing in this run reads {', '.join(unread)}; it reads {known}: correct the name or leave it out.")
 
 
-def validated_at(plan: Plan, settings: Mapping[str, Any]) -> PyTree:
+def validated_at(plan: Plan, validation: Feed, settings: Mapping[str, Any]) -> PyTree:
     """The terms of the validation as a function of the settings; to be traced, not computed."""
     state = jax.eval_shape(plan.start)
-    params, model_state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), (usable_params(state), state.model_state))
+    kept = (usable_params(state), state.model_state)
+    params, model_state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), kept)
     trained = Trained(plan.model, params, model_state, Settings(settings), plan.spec)
-    return next(terms_of_feed(plan.experiment.objective, plan.splits.validation)(trained))
+    return next(terms_of_feed(plan.experiment.objective, validation)(trained))
 
 
 def read_by_step(plan: Plan) -> set[str]:

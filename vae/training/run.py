@@ -65,7 +65,7 @@ def train(run: Run, journal: Journal, state: TrainState, pending: Pending) -> tu
                 watch = warn_of_collapse(watch, record)
                 require_progress(columns, step, min(LONGEST_SKIP, steps))
                 window, timed, clock = [], 0, time.perf_counter()
-            if due(step, steps, plan.experiment.validate_every):
+            if due(step, steps, plan.validate_every):
                 checkpoint(run, journal, state, step, on_host(window))
                 if host.stop(journal.records):
                     break
@@ -86,7 +86,7 @@ def checkpoint(run: Run, journal: Journal, state: TrainState, step: int, columns
     record |= {name: float(metric(trained)) for name, metric in run.plan.experiment.metrics.items()}
     if len(record) > 2:
         journal.write(record)
-    save(run, journal, state, step, score_of(record, run.plan.experiment.select), columns)
+    save(run, journal, state, step, score_of(record, run.plan.select), columns)
     for name, figure in run.host.figures.items():
         journal.draw(name, figure(trained))
 
@@ -105,7 +105,7 @@ def due(step: int, steps: int, period: int | None) -> bool:
 
 def periods(run: Run) -> tuple[int, ...]:
     """Steps that no chunk crosses a multiple of."""
-    given = (run.host.log_every, run.plan.experiment.validate_every, run.host.save_every)
+    given = (run.host.log_every, run.plan.validate_every, run.host.save_every)
     return tuple(period for period in given if period is not None)
 
 

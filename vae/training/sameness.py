@@ -1,7 +1,7 @@
 """Whether the run in a work directory is the run that is asked for, and in what words they differ.
 
-What is written of a run in `config.json` has two kinds of entries: numbers that a person gave, compared as they are, and digests
-of what is computed (`vae.training.identity`). The digests decide; numbers and flags say what differs.
+What is written of a run in `config.json` has two kinds of entries: numbers that a person gave, compared as they are, and
+digests of what is computed (`vae.training.identity`). The digests decide; numbers and flags say what differs.
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def number_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[s
     found = []
     for name in [*before, *(n for n in now if n not in before)]:
         was, is_now = before.get(name), now.get(name)
-        raised = name == "steps" and is_now >= was
+        raised = name == "steps" and int(is_now or 0) >= int(was or 0)
         unknown = old.get("digests") is None and name not in before
         if was != is_now and not raised and not unknown:
             found.append(f"{name} is {was!r} there, {is_now!r} now")
@@ -63,7 +63,7 @@ def data_differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[str
     for name in sorted({*old, *new} - set(PROGRAM)):
         if old.get(name) != new.get(name):
             kind, _, of = name.partition("/")
-            words = DATA[kind] if kind in DATA else f"the {kind} is another"
+            words = DATA.get(kind, f"the {kind} is another")
             found.append(f"{words} ({of})" if of else words)
     return found
 

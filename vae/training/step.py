@@ -1,6 +1,7 @@
 """One step of training, as a pure function of the state and a batch."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -170,7 +171,7 @@ def moving_average(average: PyTree, params: Params, decay: float | None) -> PyTr
     return optax.incremental_update(params, average, 1.0 - decay)
 
 
-def batch_metrics(terms: Terms, batch: Batches, loss: PyTree, name: str = "kl") -> Metrics:
+def batch_metrics(terms: Any, batch: Batches, loss: PyTree, name: str = "kl") -> Metrics:
     """Batch means of the terms, in nats per example; where the rate is a KL, also the `elbo` at beta 1 whatever was minimised.
 
     name: of the rate, see `Objective`. Of several feeds, the means stand under each one's name ("labelled/elbo").

@@ -52,7 +52,10 @@ def figure_of(members: Sequence[Any], metric: str) -> Any:
     """The metric of every combination of settings: a bar of one standard error over seeds, and a mark for each seed."""
     from vae.visualise.comparisons import intervals
 
-    rows = [row_of(dict(settings), [last_numbers(member)[metric] for member in group]) for settings, group in by_settings(members).items()]
+    rows = [
+        row_of(dict(settings), [last_numbers(member)[metric] for member in group])
+        for settings, group in by_settings(members).items()
+    ]
     return intervals({metric: rows}, "Runs of a sweep", note="bars: one standard error over seeds")
 
 

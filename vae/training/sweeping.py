@@ -64,7 +64,7 @@ class Swept(NamedTuple):
         """The selected metric against each swept setting, a dot per seed; a matplotlib figure."""
         from vae.training.sweep_tables import figure_of
 
-        return figure_of(self.members, metric or self.plan.experiment.select.metric)
+        return figure_of(self.members, metric or self.plan.select.metric)
 
     def __repr__(self) -> str:
         return f"Swept({len(self.members)} runs of {self.plan.experiment.steps:,} steps)\n{self.table()}"
@@ -163,7 +163,7 @@ def start_all(plan: Plan, members: Sequence[Member]) -> TrainState:
 
 def train_all(plan: Plan, host: Host, validate: Any, members: list[Member], states: TrainState) -> Swept:
     """Train all members to the last step, with records, validations and warnings for each."""
-    steps, validate_every = plan.experiment.steps, plan.experiment.validate_every
+    steps, validate_every = plan.experiment.steps, plan.validate_every
     every = (host.log_every, validate_every)
     chunk = chunk_length(host.chunk, every, lambda: has_convolution(plan.program.step, *plan.traced_with()))
     watches = [CollapseWatch(warmed_up(plan)) for _ in members]
@@ -209,7 +209,7 @@ def validated(plan: Plan, validate: Any, members: list[Member], states: TrainSta
         trained = plan.trained(run_of(states, i))
         record: Record = {"step": step, "split": "validation"} | ({} if validate is None else validate(trained))
         record |= {name: float(metric(trained)) for name, metric in plan.experiment.metrics.items()}
-        score = score_of(record, plan.experiment.select)
+        score = score_of(record, plan.select)
         if len(record) > 2:
             member.records.append(record)
         better[i] = score is not None and np.isfinite(score) and score > scores[i]

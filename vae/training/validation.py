@@ -1,4 +1,4 @@
-"""The validation of a run: the bound at beta 1, on fixed noise, of every example of a feed; charged as the objective charges."""
+"""The validation of a run: the bound at beta 1, on fixed noise, of every example of a feed, charged as the objective does."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

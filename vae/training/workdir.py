@@ -94,7 +94,7 @@ def require_same_run(workdir: Path, old: dict, new: dict, resume: str = "same") 
     if refused and resume == "same":
         raise RunError(
             f"{workdir} holds another run: {'; '.join(refused)}; use the old value or another workdir, "
-            "or resume it anyway (resume=\"anyway\")."
+            'or resume it anyway (resume="anyway").'
         )
     if warned:
         sentence = f"whether the run in {workdir} is the same cannot be told: {'; '.join(warned)}."
@@ -121,7 +121,12 @@ def migrated(config: dict[str, Any], path: Path) -> dict[str, Any]:
     if found != 1:
         raise RunError(f"{path} has format {found!r}, this version reads up to {FORMAT}; update vae to use that run.")
     flags = {name: value for name, value in config["experiment"].items() if name not in ("data_sha256", "init_from")}
-    script = {"function": "experiments.train:experiment", "config": "experiments.train:Config", "arguments": flags, "report": None}
+    script = {
+        "function": "experiments.train:experiment",
+        "config": "experiments.train:Config",
+        "arguments": flags,
+        "report": None,
+    }
     run = {name: value for name, value in config["fit"].items() if name != "schedules"}
     data = {name: value for name, value in config["data"].items() if name != "size"}
     return {
