@@ -105,7 +105,7 @@ def config_of(plan: Plan, model: Any, host: Host) -> dict[str, Any]:
         "run": {
             "steps": experiment.steps,
             "batch_size": experiment.batch_size,
-            "key": np.asarray(jax.random.key_data(plan.key)).tolist(),
+            "seed": seed_as_json(experiment.seed),
             "settings": {name: float(level) for name, level in experiment.settings.items()},
             "average_decay": experiment.average_decay,
             "validate_every": plan.validate_every,
@@ -116,6 +116,11 @@ def config_of(plan: Plan, model: Any, host: Host) -> dict[str, Any]:
         "digests": identity_of(plan),
         "versions": versions(),
     }
+
+
+def seed_as_json(seed: Any) -> int | list[int]:
+    """A seed, or the words of a key."""
+    return np.asarray(jax.random.key_data(seed)).tolist() if isinstance(seed, jax.Array) else int(seed)
 
 
 def period_of_validation(experiment: Experiment, workdir: str | Path | None) -> int | None:

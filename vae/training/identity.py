@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.interpreters import partial_eval
 
 from vae.data.feeds import Feed, batch_like, each_feed
 from vae.training.digest import tree_sha256
@@ -62,9 +63,15 @@ def start_digest(plan: Plan) -> str:
         return start_of(experiment, plan.model, key, settings)
 
     levels = {name: jnp.asarray(level, jnp.float32) for name, level in experiment.settings.items()}
-    program = program_digests(jax.make_jaxpr(fresh)(plan.key, levels))["step"]
+    program = program_digests(without_dead(jax.make_jaxpr(fresh)(plan.key, levels)))["step"]
     given = plan.experiment.start
     return program if given is None else combined(program, trained_digest(given))
+
+
+def without_dead(program: ClosedJaxpr) -> ClosedJaxpr:
+    """The program without what no output depends on: Flax initialises by a forward pass whose numbers are thrown away."""
+    live, _ = partial_eval.dce_jaxpr(program.jaxpr, [True] * len(program.jaxpr.outvars), True)
+    return ClosedJaxpr(live, program.consts)
 
 
 def trained_digest(trained: Trained | PyTree) -> str:

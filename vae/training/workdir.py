@@ -127,7 +127,8 @@ def migrated(config: dict[str, Any], path: Path) -> dict[str, Any]:
         "arguments": flags,
         "report": None,
     }
-    run = {name: value for name, value in config["fit"].items() if name != "schedules"}
+    run = {name: value for name, value in config["fit"].items() if name not in ("schedules", "key")}
+    run["seed"] = seed_of_words(config["fit"]["key"])
     data = {name: value for name, value in config["data"].items() if name != "size"}
     return {
         "format": FORMAT,
@@ -139,6 +140,11 @@ def migrated(config: dict[str, Any], path: Path) -> dict[str, Any]:
         "digests": None,
         "versions": {},
     }
+
+
+def seed_of_words(words: list[int]) -> int | list[int]:
+    """The seed whose key has these words; the words themselves where it is no plain one."""
+    return (words[0] << 32) + words[1] if len(words) == 2 else words
 
 
 @contextlib.contextmanager
