@@ -42,7 +42,7 @@ class Experiment(NamedTuple):
     """Everything that decides the numbers of a training run, and nothing else.
 
     data:           `Splits`, a `Feed`, a `Dataset`, or arrays with a leading axis of examples; or a function of no arguments
-                    that returns one of these, which is not called where a run is only loaded or sampled from.
+                    that returns one of these, or a `Reference` to one, which is not called where a run is only loaded.
     model:          a `Model`; a `Reference` to a function from `Data` to one, so that a file can name it; or such a function.
     steps:          number of steps in all.
     objective:      what is minimised. It owns its rates: validation and reports charge a latent group as it does.
@@ -207,7 +207,7 @@ def batch_at(experiment: Experiment, step: int) -> Batches:
 
 def splits_of(data: Any) -> Splits:
     """The splits of whatever an experiment was given as its data, each of them a feed."""
-    data = data() if callable(data) else data
+    data = resolve(data) if isinstance(data, Reference) else data() if callable(data) else data
     if isinstance(data, Dataset):
         data = image_splits(data)
     if not isinstance(data, Splits):
