@@ -1,4 +1,4 @@
-"""What is looked at in every batch and not charged for: what the latent groups carry."""
+"""What is looked at in every batch and is no part of the loss: what the latent groups carry."""
 
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from vae import discrepancies
 from vae.distributions import Deterministic, Transformed
-from vae.objectives.assembly import Monitor, Observed, Seen
+from vae.objectives.composition import ExampleView, Monitor, Observed
 from vae.objectives.core import mean_rates
 from vae.types import Latent, Terms
 
@@ -48,8 +48,8 @@ def _watch(latent: Latent) -> _Watched:
     )
 
 
-def _each(seen: Seen) -> tuple[_Watched, ...]:
-    return tuple(_watch(jax.lax.stop_gradient(latent)) for latent in seen.trace.latents)
+def _each(view: ExampleView) -> tuple[_Watched, ...]:
+    return tuple(_watch(jax.lax.stop_gradient(latent)) for latent in view.trace.latents)
 
 
 def _observe(collected: tuple[_Watched, ...], terms: Terms, weight: Float[Array, "batch"], rate: str) -> Observed:

@@ -3,9 +3,9 @@
 A loss is made of a score of each example, a reduction of the scores over the batch, and regularisers of the whole batch:
 
     score -> numbers, Terms, statistics, Trace   of one example, inside the vmap
-    reduce -> Reduced                            of the batch
+    reduce -> BatchLoss                          of the batch
     regularisers                                 added to what every player of the model descends
-    monitors                                     looked at, not charged
+    monitors                                     looked at, no part of the loss
 
 A paper names one member of each.
 """
@@ -24,7 +24,7 @@ from vae.types import Batch, Carried, Key, Objective, Params, PyTree, Settings, 
 Losses = Array | dict[str, Array]
 
 
-class Seen(NamedTuple):
+class ExampleView(NamedTuple):
     """What may be looked at of one example, inside the vmap.
 
     x:          the example.
@@ -43,11 +43,11 @@ def no_params(key: Key) -> dict:
 
 
 class Regulariser(NamedTuple):
-    """A quantity of a whole batch that the loss charges for.
+    """A quantity of a whole batch that the loss penalises.
 
     name:     the setting that weighs it, and the metric that reports it.
     level:    its weight where the setting is not given.
-    each:     (seen, key) -> pytree, of one example, inside the vmap. Arrays that `penalty` needs and no distribution that
+    each:     (view, key) -> pytree, of one example, inside the vmap. Arrays that `penalty` needs and no distribution that
               holds parameters: that would be copied once per example.
     penalty:  (params, collected, weight, key) -> scalar, outside the vmap; `collected` has a leading batch axis.
     text:     the formula, for `vae.describe`.
@@ -58,7 +58,7 @@ class Regulariser(NamedTuple):
 
     name: str
     level: float
-    each: Callable[[Seen, Key], PyTree]
+    each: Callable[[ExampleView, Key], PyTree]
     penalty: Callable[..., Float[Array, ""]]
     text: str
     init: Callable[[Key], PyTree] = no_params
@@ -80,15 +80,15 @@ class Observed(NamedTuple):
 class Monitor(NamedTuple):
     """A quantity of a whole batch that is only reported.
 
-    each:    (seen) -> pytree, of one example, inside the vmap.
+    each:    (view) -> pytree, of one example, inside the vmap.
     observe: (collected, terms, weight, rate) -> Observed, outside the vmap; `rate` is what the log calls the rates.
     """
 
-    each: Callable[[Seen], PyTree]
+    each: Callable[[ExampleView], PyTree]
     observe: Callable[..., Observed]
 
 
-class Reduced(NamedTuple):
+class BatchLoss(NamedTuple):
     """What is left of a batch's scores.
 
     losses:  a scalar, or one per player.
@@ -101,7 +101,7 @@ class Reduced(NamedTuple):
     metrics: dict[str, Array]
 
 
-def assembled(
+def compose(
     score: Callable,
     reduce: Callable,
     summands: tuple[Summand, ...],
@@ -113,7 +113,7 @@ def assembled(
     """The objective of these parts.
 
     score:  (params, model_state, key, x, context, settings, model) -> numbers, Terms, statistics, Trace
-    reduce: (numbers, terms, weight, settings, state) -> Reduced
+    reduce: (numbers, terms, weight, settings, state) -> BatchLoss
     start:  the carried state before the first step.
     rates:  those of the terms, see `Objective`.
 
@@ -133,15 +133,15 @@ def assembled(
         def example(key, x, context):
             score_key, each_key = jax.random.split(key)
             numbers, terms, statistics, trace = score(params, carried.model, score_key, x, context, settings, model)
-            seen = Seen(x, trace, lambda key: model.prior(params, carried.model, key, context))
+            view = ExampleView(x, trace, lambda key: model.prior(params, carried.model, key, context))
             keys = jax.random.split(each_key, max(len(regularisers), 1))
-            charged = tuple(r.each(seen, k) for r, k in zip(regularisers, keys, strict=False))
-            watched = tuple(monitor.each(seen) for monitor in monitors)
-            return numbers, terms, statistics, charged, jax.lax.stop_gradient(watched)
+            collected = tuple(r.each(view, k) for r, k in zip(regularisers, keys, strict=False))
+            watched = tuple(monitor.each(view) for monitor in monitors)
+            return numbers, terms, statistics, collected, jax.lax.stop_gradient(watched)
 
-        numbers, terms, statistics, charged, watched = over_batch(example, example_key, batch)
+        numbers, terms, statistics, collected, watched = over_batch(example, example_key, batch)
         reduced = reduce(numbers, terms, batch.weight, settings, carried.objective)
-        penalty, own, penalties = charge(regularisers, params, charged, batch.weight, settings, penalty_key)
+        penalty, own, penalties = penalties_of(regularisers, params, collected, batch.weight, settings, penalty_key)
         aux = {"statistics": statistics, "metrics": reduced.metrics | penalties, "state": reduced.state}
         for monitor, w in zip(monitors, watched, strict=True):
             observed = monitor.observe(w, terms, batch.weight, rate_name(rates))
@@ -152,30 +152,31 @@ def assembled(
     return Objective(init, loss, lambda state, aux, key: aux["state"], summands + texts, own_rates)
 
 
-def charge(
-    regularisers: Sequence[Regulariser], params: Params, charged: tuple, weight: Array, settings: Settings, key: Key
+def penalties_of(
+    regularisers: Sequence[Regulariser], params: Params, collected: tuple, weight: Array, settings: Settings, key: Key
 ) -> tuple[Float[Array, ""], list[Array], dict[str, Array]]:
     """The weighted sum of the penalties, the regularisers' own losses, and each penalty before its weight."""
     total, own, penalties = jnp.zeros(()), [], {}
-    for regulariser, collected, k in zip(regularisers, charged, jax.random.split(key, max(len(charged), 1)), strict=False):
+    keys = jax.random.split(key, max(len(collected), 1))
+    for regulariser, found, k in zip(regularisers, collected, keys, strict=False):
         own_params = params.get("objective", {}).get(regulariser.name, {})
-        penalty = regulariser.penalty(own_params, collected, weight, k)
+        penalty = regulariser.penalty(own_params, found, weight, k)
         total = total + settings.get(regulariser.name, regulariser.level) * penalty
         penalties[regulariser.name] = penalty
         if regulariser.own_loss is not None:
-            own.append(regulariser.own_loss(own_params, collected, weight, k))
+            own.append(regulariser.own_loss(own_params, found, weight, k))
     return total, own, penalties
 
 
 def for_players(losses: Losses, penalty: Array, own: list[Array]) -> Losses:
     """Every player of the model pays the penalty; the player "objective" descends the regularisers' own losses."""
     if isinstance(losses, dict):
-        charged = {player: value + penalty for player, value in losses.items()}
+        paid = {player: value + penalty for player, value in losses.items()}
     elif own:
-        charged = dict.fromkeys(("posterior", "generative"), losses + penalty)
+        paid = dict.fromkeys(("posterior", "generative"), losses + penalty)
     else:
         return losses + penalty
-    return charged | ({"objective": jnp.sum(jnp.stack(own))} if own else {})
+    return paid | ({"objective": jnp.sum(jnp.stack(own))} if own else {})
 
 
 def require_distinct(names: list[str]) -> None:

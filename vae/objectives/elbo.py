@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import jax
 
-from vae.objectives.assembly import Monitor, Reduced, Regulariser, assembled
-from vae.objectives.charges import Charge, weighted
+from vae.objectives.composition import BatchLoss, Monitor, Regulariser, compose
 from vae.objectives.core import batch_mean, mean_rates, require_path, terms_of
 from vae.objectives.monitors import collapse
+from vae.objectives.rate_terms import RateTerm, weighted
 from vae.rates import Rates, analytic
 from vae.types import Objective, Summand
 
@@ -17,29 +17,29 @@ PENALTY = Summand("penalty of the model", reduction="mean over the batch")
 
 def elbo(
     rates: Rates = analytic,
-    charge: Charge | None = None,
+    rate_term: RateTerm | None = None,
     regularisers: Sequence[Regulariser] = (),
     monitors: Sequence[Monitor] = (collapse,),
 ) -> Objective:
-    """The negative evidence lower bound, and every loss that charges for the latents otherwise.
+    """The negative evidence lower bound, and every loss in which the latents cost something else.
 
-        loss = mean over the batch of [ - log p(x | z) + penalty ] + charge(mean rates) + sum_r weight_r * regulariser_r,
+        loss = mean over the batch of [ - log p(x | z) + penalty ] + rate_term(mean rates) + sum_r weight_r * regulariser_r,
 
         z ~ q(z | x) by a path that a gradient can follow
 
-    With the default charge, beta * sum_groups rate_g, and beta = 1 it is the negative ELBO (Kingma & Welling 2014, eq. 3). The
+    With the default term, beta * sum_groups rate_g, and beta = 1 it is the negative ELBO (Kingma & Welling 2014, eq. 3). The
     likelihood is summed over pixels and the rate over latent dimensions, both in nats.
 
     rates:        what a group costs: `analytic`, `log_ratio`, a Jensen-Shannon divergence, a function of your own;
                   one for all groups or one per group. Those declared to be a `KL` are logged as "kl", beside an "elbo".
-    charge:       how the rates are paid for: `weighted` (default), `capacity`, `free_bits`, `controlled`.
+    rate_term:    what the rates add to the loss: `weighted` (default), `capacity`, `free_bits`, `controlled`.
     regularisers: quantities of the whole batch: MMD, total correlation, moments; each weighed by the setting of its name.
     monitors:     what is reported beside them.
 
     Settings, all optional: "beta" weighs the rates, "likelihood" the log-likelihood.
     Raises TypeError for a posterior whose draws pass no gradient back.
     """
-    paid = weighted() if charge is None else charge
+    term = weighted() if rate_term is None else rate_term
 
     def score(params, state, key, x, context, settings, model):
         draw_key, rate_key = jax.random.split(key)
@@ -48,9 +48,9 @@ def elbo(
         return (), terms_of(trace, x, rates, rate_key), trace.statistics, trace
 
     def reduce(numbers, terms, weight, settings, state):
-        nats, state, metrics = paid.apply(mean_rates(terms.rates, weight), settings, state)
+        nats, state, metrics = term.apply(mean_rates(terms.rates, weight), settings, state)
         per_example = terms.penalty - settings.get("likelihood", 1.0) * terms.log_likelihood
-        return Reduced(batch_mean(per_example, weight) + nats, state, metrics)
+        return BatchLoss(batch_mean(per_example, weight) + nats, state, metrics)
 
-    summands = RECONSTRUCTION, *paid.summands, PENALTY
-    return assembled(score, reduce, summands, regularisers, monitors, paid.start, rates)
+    summands = RECONSTRUCTION, *term.summands, PENALTY
+    return compose(score, reduce, summands, regularisers, monitors, term.start, rates)
