@@ -6,18 +6,18 @@ is taken once, in the loss. An objective is composed from one choice on each of 
     bound        elbo.py, importance.py: `elbo`, or a function of the log weights of several samples
     rates        vae/rates.py: what a latent group costs
     rate term    elbo.py, rate_terms.py: what the rates add to the loss
-    regularisers regularisers.py: quantities of the whole batch, by `vae.discrepancies`
+    regularisers regularisers.py: quantities of the whole batch, by `vae.discrepancies`; penalties.py adds them up
+    monitors     monitors.py: what is only looked at
     estimator    estimators.py: how the posterior's gradient is taken
+
+`elbo` is read in elbo.py, composition.py and core.py; the rest hangs off them.
 """
 
 from vae.objectives.aggressive import aggressive as aggressive
 from vae.objectives.aggressive import hold_at_zero_gradient as hold_at_zero_gradient
 from vae.objectives.composition import BatchLoss as BatchLoss
-from vae.objectives.composition import ExampleView as ExampleView
-from vae.objectives.composition import Monitor as Monitor
-from vae.objectives.composition import Observed as Observed
-from vae.objectives.composition import Regulariser as Regulariser
 from vae.objectives.composition import compose as compose
+from vae.objectives.core import ExampleView as ExampleView
 from vae.objectives.core import batch_mean as batch_mean
 from vae.objectives.core import log_weight as log_weight
 from vae.objectives.core import mean_rates as mean_rates
@@ -25,7 +25,9 @@ from vae.objectives.core import over_batch as over_batch
 from vae.objectives.core import plain as plain
 from vae.objectives.core import terms_of as terms_of
 from vae.objectives.core import total_rate as total_rate
+from vae.objectives.elbo import RateTerm as RateTerm
 from vae.objectives.elbo import elbo as elbo
+from vae.objectives.elbo import weighted as weighted
 from vae.objectives.estimators import Estimator as Estimator
 from vae.objectives.estimators import doubly_reparameterised as doubly_reparameterised
 from vae.objectives.estimators import reparameterised as reparameterised
@@ -39,13 +41,14 @@ from vae.objectives.importance import multi_sample as multi_sample
 from vae.objectives.importance import multiply_importance_weighted as multiply_importance_weighted
 from vae.objectives.importance import partially_importance_weighted as partially_importance_weighted
 from vae.objectives.importance import renyi as renyi
+from vae.objectives.monitors import Monitor as Monitor
+from vae.objectives.monitors import Observed as Observed
 from vae.objectives.monitors import collapse as collapse
-from vae.objectives.rate_terms import RateTerm as RateTerm
+from vae.objectives.penalties import Regulariser as Regulariser
 from vae.objectives.rate_terms import capacity as capacity
 from vae.objectives.rate_terms import controlled as controlled
 from vae.objectives.rate_terms import free_bits as free_bits
 from vae.objectives.rate_terms import free_bits_per_dimension as free_bits_per_dimension
-from vae.objectives.rate_terms import weighted as weighted
 from vae.objectives.regularisers import adversarial as adversarial
 from vae.objectives.regularisers import extra_rate as extra_rate
 from vae.objectives.regularisers import factorising as factorising

@@ -1,18 +1,55 @@
-"""The evidence lower bound and its weighted relatives."""
+"""The evidence lower bound, with the weighted sum of the rates.
 
-from collections.abc import Sequence
+From the call of `elbo` to its number: here what is computed, in composition.py how it becomes a loss, in core.py the numbers
+of one example and their means over the batch, in vae/rates.py what a latent group costs.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
 
-from vae.objectives.composition import BatchLoss, Monitor, Regulariser, compose
+from vae.objectives.composition import MODEL_PENALTY, BatchLoss, compose
 from vae.objectives.core import batch_mean, mean_rates, require_path, terms_of
-from vae.objectives.monitors import collapse
-from vae.objectives.rate_terms import RateTerm, weighted
+from vae.objectives.monitors import Monitor, collapse
+from vae.objectives.penalties import Regulariser
 from vae.rates import Rates, analytic
-from vae.types import Objective, Summand
+from vae.types import Objective, PyTree, Settings, Summand
 
 RECONSTRUCTION = Summand("log p(x|z)", "likelihood", 1.0, "sum over the event, mean over the batch", sign="-")
-PENALTY = Summand("penalty of the model", reduction="mean over the batch")
+SUMMED = "sum over groups and dimensions, mean over the batch"
+
+Means = tuple[Array, ...]
+"""Per group, the mean over the batch of its rates, unsummed where they factorise."""
+
+
+class RateTerm(NamedTuple):
+    """What the rates add to the loss: a function of their batch means.
+
+    apply:    (means, settings, state) -> nats, state, metrics
+    summands: the terms in words.
+    start:    the carried state before the first step.
+    """
+
+    apply: Callable[[Means, Settings, PyTree], tuple[Float[Array, ""], PyTree, dict[str, Array]]]
+    summands: tuple[Summand, ...]
+    start: PyTree = ()
+
+
+def total(means: Means) -> Float[Array, ""]:
+    """The sum over groups and dimensions."""
+    return sum((jnp.sum(mean) for mean in means), jnp.zeros(()))
+
+
+def weighted() -> RateTerm:
+    """beta * rate. (Higgins et al. 2017, eq. 4.)"""
+
+    def apply(means, settings, state):
+        return settings.get("beta", 1.0) * total(means), state, {}
+
+    return RateTerm(apply, (Summand("rate", "beta", 1.0, SUMMED),))
 
 
 def elbo(
@@ -52,5 +89,5 @@ def elbo(
         per_example = terms.penalty - settings.get("likelihood", 1.0) * terms.log_likelihood
         return BatchLoss(batch_mean(per_example, weight) + nats, state, metrics)
 
-    summands = RECONSTRUCTION, *term.summands, PENALTY
+    summands = RECONSTRUCTION, *term.summands, MODEL_PENALTY
     return compose(score, reduce, summands, regularisers, monitors, term.start, rates)

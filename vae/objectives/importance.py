@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.objectives.composition import BatchLoss, Monitor, Regulariser, compose
+from vae.objectives.composition import MODEL_PENALTY, BatchLoss, compose
 from vae.objectives.core import batch_mean
-from vae.objectives.elbo import PENALTY
 from vae.objectives.estimators import Estimator, frozen_posterior, reparameterised, scored
-from vae.objectives.monitors import collapse
+from vae.objectives.monitors import Monitor, collapse
+from vae.objectives.penalties import Regulariser
 from vae.rates import log_ratio
 from vae.requirements import require
 from vae.types import Objective, Settings, Summand
@@ -175,4 +175,4 @@ def multi_sample(
         return BatchLoss(losses, state, metrics | {"generative_bound": batch_mean(numbers["generative"], weight)})
 
     summand = Summand(text, reduction="mean over the batch", sign="-", numbers=numbers)
-    return compose(score, reduce, (summand, PENALTY), regularisers, monitors, rates=log_ratio)
+    return compose(score, reduce, (summand, MODEL_PENALTY), regularisers, monitors, rates=log_ratio)

@@ -1,50 +1,18 @@
-"""What the rates add to the loss: a function of their batch means.
+"""What the rates may add to the loss instead of their weighted sum.
 
-    RateTerm.apply(means, settings, state) -> nats, state, metrics
-
-`means` holds, per group, the mean over the batch of its rates, unsummed where they factorise. Every term multiplies by the
-setting `beta` (1 where it is not given), so that annealing works with all of them.
+Each function returns a `RateTerm`; `weighted`, the default, stands in elbo.py. Every one multiplies by the setting `beta` (1
+where it is not given), so that annealing works with all of them.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
+from vae.objectives.elbo import SUMMED, Means, RateTerm, total
 from vae.requirements import require
-from vae.types import PyTree, Settings, Summand
-
-Means = tuple[Array, ...]
-SUMMED = "sum over groups and dimensions, mean over the batch"
-
-
-class RateTerm(NamedTuple):
-    """What the rates add to the loss.
-
-    apply:    (means, settings, state) -> nats, state, metrics
-    summands: the terms in words.
-    start:    the carried state before the first step.
-    """
-
-    apply: Callable[[Means, Settings, PyTree], tuple[Float[Array, ""], PyTree, dict[str, Array]]]
-    summands: tuple[Summand, ...]
-    start: PyTree = ()
-
-
-def total(means: Means) -> Float[Array, ""]:
-    """The sum over groups and dimensions."""
-    return sum((jnp.sum(mean) for mean in means), jnp.zeros(()))
-
-
-def weighted() -> RateTerm:
-    """beta * rate. (Higgins et al. 2017, eq. 4.)"""
-
-    def apply(means, settings, state):
-        return settings.get("beta", 1.0) * total(means), state, {}
-
-    return RateTerm(apply, (Summand("rate", "beta", 1.0, SUMMED),))
+from vae.types import Summand
 
 
 def capacity(gamma: float = 1000.0, nats: float = 25.0) -> RateTerm:

@@ -13,9 +13,9 @@ from jaxtyping import Array, Float
 
 from vae import discrepancies
 from vae.discrepancies import Kernel
-from vae.objectives.composition import ExampleView, Regulariser
-from vae.objectives.core import batch_mean
+from vae.objectives.core import ExampleView, batch_mean
 from vae.objectives.monitors import as_vector, densities_across_batch
+from vae.objectives.penalties import Regulariser
 from vae.rates import Rate
 from vae.types import Key, Network, PyTree
 
