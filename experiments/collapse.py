@@ -96,8 +96,8 @@ def main(config: Config) -> int:
 def remedies(config: Config) -> dict[str, Remedy]:
     """By name; the first is no remedy."""
     elbo = objectives.elbo(monitors=())
-    free = objectives.elbo(charge=objectives.free_bits_per_dimension(config.free_nats), monitors=())
-    controlled = objectives.elbo(charge=objectives.controlled(config.target_rate), monitors=())
+    free = objectives.elbo(rate_term=objectives.free_bits_per_dimension(config.free_nats), monitors=())
+    controlled = objectives.elbo(rate_term=objectives.controlled(config.target_rate), monitors=())
     waiting = by_player({"posterior": ADAM, "generative": objectives.hold_at_zero_gradient(ADAM)})
     return {
         "none": Remedy(elbo),

@@ -29,7 +29,7 @@ from vae.training.state import TrainState, usable_params
 EVALUATION_SEED = 5_001
 TEST_LIMIT = 10_000
 RATES = {"analytic": analytic, "log_ratio": log_ratio}
-"""How the KL is charged, by the flag of experiments.train."""
+"""How the KL is taken, by the flag of experiments.train."""
 PROTOCOL = {
     "split": "test",
     "examples_at_most": TEST_LIMIT,

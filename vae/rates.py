@@ -47,7 +47,7 @@ class KL:
 
 
 def is_kl(rates: Rates) -> bool:
-    """Whether every group is charged its KL, so that log-likelihood minus rates is a lower bound on the evidence."""
+    """Whether every group costs its KL, so that log-likelihood minus rates is a lower bound on the evidence."""
     return all(isinstance(rate, KL) for rate in (rates if isinstance(rates, Sequence) else (rates,)))
 
 
@@ -101,7 +101,7 @@ log_ratio = KL(_log_ratio)
 
 
 def no_rate(latent: "vae.types.Latent", key: Array) -> Float[Array, ""]:
-    """Zero: a group that is not charged for (a plain autoencoder)."""
+    """Zero: a group that costs nothing (a plain autoencoder)."""
     return jnp.zeros(())
 
 

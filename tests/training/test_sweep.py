@@ -5,13 +5,13 @@ import numpy as np
 import optax
 import pytest
 import toys
+from vae.training.sweep import one_after_another, run_of, side_by_side, sweep
 
 from vae.data.feeds import feed
 from vae.objectives import elbo
 from vae.training.loop import make_program
 from vae.training.state import initial_state
 from vae.training.step import make_train_step
-from vae.training.sweep import one_after_another, run_of, side_by_side, sweep
 
 X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
 KEYS = jax.random.split(jax.random.key(1), 3)

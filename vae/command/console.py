@@ -1,9 +1,9 @@
 """`vae`: what needs no repository, for runs of any script.
 
-    vae evaluate --workdir W            its numbers on the test set, and its figures
-    vae sample --workdir W              examples drawn from it
-    vae gaps --workdir W                why its bound is loose
-    vae train my_package.my_paper ...   run a script's training, as python -m does
+vae evaluate --workdir W            its numbers on the test set, and its figures
+vae sample --workdir W              examples drawn from it
+vae gaps --workdir W                why its bound is loose
+vae train my_package.my_paper ...   run a script's training, as python -m does
 """
 
 import os

@@ -48,7 +48,13 @@ def main(
     if action in ACTIONS:
         run(ACTIONS[action].main, ACTIONS[action].Config, arguments=arguments)
     script = training.Script(experiment, {"default": config(), **(presets or {})}, dict(smoke or {}), report, workdir)
-    run(lambda parsed: training.train(script, parsed), config, script.presets, arguments, sys.modules[experiment.__module__].__doc__)
+    run(
+        lambda parsed: training.train(script, parsed),
+        config,
+        script.presets,
+        arguments,
+        sys.modules[experiment.__module__].__doc__,
+    )
 
 
 def config_class(experiment: Callable) -> Any:

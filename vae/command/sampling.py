@@ -15,7 +15,7 @@ import numpy as np
 
 from vae.command.runs import experiment_of_run
 from vae.evaluation import generate
-from vae.reports.figures import Examples, distinct_contexts, samples_figure
+from vae.reports.figures import distinct_contexts
 from vae.training import workdir as files
 from vae.training.experiment import splits_of
 from vae.training.load import Loaded, load_run

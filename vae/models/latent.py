@@ -79,9 +79,9 @@ def variational_autoencoder(
     def decode(params: Params, state: PyTree, values: tuple, context: PyTree = ()):
         return likelihood.build(decoder.apply(params["generative"]["decoder"], state["decoder"], values[0], context)[0])
 
-    return Model(init=init, infer=infer, prior=sample, decode=decode, update=first_of_batch)
+    return Model(init=init, infer=infer, prior=sample, decode=decode, update=state_after_batch)
 
 
-def first_of_batch(state: PyTree, statistics: PyTree, key: Key) -> PyTree:
+def state_after_batch(state: PyTree, statistics: PyTree, key: Key) -> PyTree:
     """The carried state of the networks after a batch: what they return was reduced over the batch, so all rows are equal."""
     return jax.tree.map(lambda leaf: leaf[0], statistics) if jax.tree.leaves(statistics) else state

@@ -1,6 +1,7 @@
 """What every objective shares: the numbers of one example, where examples become a batch, and the mean over it."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,19 @@ from jaxtyping import Array, Float
 from vae.distributions import StraightThroughCategorical
 from vae.rates import Rates, analytic, log_ratio
 from vae.types import Batch, Key, Latent, Objective, PyTree, Summand, Terms, Trace
+
+
+class ExampleView(NamedTuple):
+    """What may be looked at of one example, inside the vmap.
+
+    x:          the example.
+    trace:      the model's pass through it.
+    draw_prior: key -> values of every group, from the model's prior under this example's context.
+    """
+
+    x: PyTree
+    trace: Trace
+    draw_prior: Callable[[Key], tuple]
 
 
 def over_batch(example: Callable, key: Key, batch: Batch) -> PyTree:
