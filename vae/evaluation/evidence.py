@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import Distribution
+from vae.distributions.base import Distribution, is_density
 from vae.evaluation.batches import map_examples
 from vae.evaluation.pareto import keep_largest, tail_length, tail_shape
 from vae.objectives import Rate, analytic, log_weight, terms_of
@@ -117,11 +117,6 @@ def importance_sampled_evidence(
 
     weights, shape = map_examples(one, key, (x, context), batch_size)
     return _summarise(weights, samples)._replace(pareto_k=shape)
-
-
-def is_density(likelihood: Distribution) -> bool:
-    """Whether exp log_prob integrates to one over the data."""
-    return getattr(likelihood, "is_density", True)
 
 
 def no_density(likelihood: Distribution) -> str:

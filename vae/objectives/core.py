@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions import StraightThroughCategorical
+from vae.distributions import is_reparameterised
 from vae.divergences import kl_per_factor
 from vae.types import Batch, Key, Latent, Objective, PyTree, Summand, Terms, Trace
 
@@ -91,14 +91,14 @@ def log_weight(trace: Trace, x: PyTree) -> Float[Array, ""]:
 def require_path(latents: Sequence[Latent]) -> None:
     """Refuse families whose draw passes no gradient back: a loss that follows the sample would leave out part of its gradient.
 
-    A family says so by a class attribute `reparameterised`; without one, values in the real numbers have a path.
+    The family declares it; see `distributions.is_reparameterised`.
     """
     for posterior in (latent.posterior for latent in latents):
-        straight_through = isinstance(posterior, StraightThroughCategorical)
-        if not getattr(posterior, "reparameterised", posterior.data_space == "real" or straight_through):
+        if not is_reparameterised(posterior):
             raise TypeError(
-                f"the draws of the posterior {type(posterior).__name__} pass no gradient back to its parameters; use "
-                "importance_weighted(samples, score_function), or a relaxed or straight-through family."
+                f"the draws of the posterior {type(posterior).__name__} pass no gradient back to some of its parameters, or it "
+                "does not declare that they do; use importance_weighted(samples, score_function), a relaxed family, or declare "
+                "reparameterised = True in your own family."
             )
 
 
