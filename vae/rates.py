@@ -105,6 +105,10 @@ def no_rate(latent: "vae.types.Latent", key: Array) -> Float[Array, ""]:
     return jnp.zeros(())
 
 
+KNOWN: dict[Rate, str] = {analytic: "analytic", log_ratio: "log_ratio", no_rate: "no_rate"}
+"""The rates that a file can name."""
+
+
 def geometric_jensen_shannon(skew: Any = 0.5) -> Rate:
     """The geometric Jensen-Shannon divergence of posterior and prior in place of the KL (Nielsen 2019); Gaussians only.
 

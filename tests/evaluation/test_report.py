@@ -11,12 +11,12 @@ import toys
 
 from experiments.evaluate import bound, rows
 from vae import likelihoods, models
-from vae.distributions import Normal
+from vae.distributions import Normal, is_density
 from vae.evaluation import elbo_terms, importance_sampled_evidence
 from vae.evaluation.annealing import Annealing, annealed_evidence
 from vae.evaluation.annealing_paths import from_posterior
 from vae.evaluation.arrays import standard_error
-from vae.evaluation.evidence import Evidence, is_density
+from vae.evaluation.evidence import Evidence
 from vae.evaluation.report import OF_THE_BOUND, bits_per_dim, compact, evidence_summary, report
 from vae.types import Data, Trained
 

@@ -1,8 +1,9 @@
-"""What a later command finds out of a run from its files: its experiment, its report, and whether its data are still the same."""
+"""What a later command learns of a run from its files: its experiment, its report, and whether its data are still the same."""
 
 from vae.data.feeds import Splits, each_feed
 from vae.data.view import image_splits
 from vae.objectives import elbo
+from vae.rates import KNOWN, Rates
 from vae.reference import Reference, named, resolve
 from vae.reports.evaluation import Report
 from vae.training.experiment import Experiment, Origin
@@ -25,8 +26,8 @@ def experiment_of_run(loaded: Loaded, data: str | None = None) -> Experiment:
         return experiment_of(Origin(**origin))
     if data is None and source is None:
         raise RunError(
-            f"the run in {loaded.workdir} does not say what it was trained on; give --data NAME, or call vae.evaluation on your "
-            "data (an experiment with data=vae.reference_to(function, ...) says so)."
+            f"the run in {loaded.workdir} does not say what it was trained on; give --data NAME, or call vae.evaluation on "
+            "your data (an experiment with data=vae.reference_to(function, ...) says so)."
         )
     spec = loaded.trained.spec
     if data is not None and spec.space not in VIEWS:
@@ -35,10 +36,11 @@ def experiment_of_run(loaded: Loaded, data: str | None = None) -> Experiment:
     return Experiment(data=made, model=loaded.trained.model, steps=loaded.step, objective=elbo(rates_of_run(loaded)))
 
 
-def rates_of_run(loaded: Loaded) -> tuple:
+def rates_of_run(loaded: Loaded) -> Rates:
     """How the objective of a run charges its latent groups, by name; in closed form where the files do not say."""
-    names = loaded.config.get("rates") or ["vae.rates:analytic"]
-    return tuple(named(name) for name in names) if len(names) > 1 else named(names[0])
+    by_name = {name: rate for rate, name in KNOWN.items()}
+    rates = tuple(by_name[name] for name in loaded.config.get("rates") or ["analytic"])
+    return rates if len(rates) > 1 else rates[0]
 
 
 def report_of_run(loaded: Loaded) -> Report:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import Distribution
+from vae.distributions.base import Distribution, is_density
 from vae.evaluation.batches import map_examples
 from vae.evaluation.pareto import keep_largest, tail_length, tail_shape
 from vae.objectives import Rate, analytic, log_weight, terms_of
@@ -36,7 +36,7 @@ def elbo_terms(
     def one(key, example):
         x, context, values = example
         draw_key, rate_key = jax.random.split(key)
-        return terms_of(trained.infer(x, context)(draw_key, values), x, rates, rate_key)
+        return terms_of(observing(trained.infer(x, context), values)(draw_key), x, rates, rate_key)
 
     return map_examples(one, key, (x, context, values), batch_size)
 
@@ -115,11 +115,6 @@ def importance_sampled_evidence(
 
     weights, shape = map_examples(one, key, (x, context), batch_size)
     return _summarise(weights, samples)._replace(pareto_k=shape)
-
-
-def is_density(likelihood: Distribution) -> bool:
-    """Whether exp log_prob integrates to one over the data."""
-    return getattr(likelihood, "is_density", True)
 
 
 def no_density(likelihood: Distribution) -> str:

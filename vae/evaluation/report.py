@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vae.discrepancies import ACTIVE_VARIANCE
-from vae.distributions import Distribution
+from vae.distributions import Distribution, is_density
 from vae.evaluation.arrays import standard_error
-from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, is_density, no_density, rates_of
+from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, no_density, rates_of
 from vae.evaluation.latents import active_units, encode
 from vae.evaluation.pareto import UNRELIABLE
 from vae.objectives import analytic, total_rate

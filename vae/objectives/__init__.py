@@ -30,6 +30,7 @@ from vae.objectives.estimators import doubly_reparameterised as doubly_reparamet
 from vae.objectives.estimators import reparameterised as reparameterised
 from vae.objectives.estimators import score_function as score_function
 from vae.objectives.estimators import sticking_the_landing as sticking_the_landing
+from vae.objectives.feeds import by_feed as by_feed
 from vae.objectives.importance import combined_importance_weighted as combined_importance_weighted
 from vae.objectives.importance import importance_weighted as importance_weighted
 from vae.objectives.importance import log_mean_weight as log_mean_weight

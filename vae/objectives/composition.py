@@ -18,6 +18,7 @@ from jaxtyping import Array
 
 from vae.objectives.core import ExampleView, over_batch
 from vae.objectives.monitors import Monitor, observations
+from vae.objectives.observed import with_observed
 from vae.objectives.penalties import Losses, Regulariser, for_players, own_params, penalties_of, require_distinct
 from vae.rates import Rates, analytic, rate_name
 from vae.types import Batch, Carried, Key, Objective, Params, PyTree, Settings, Summand
@@ -65,9 +66,10 @@ def compose(
     def loss(params: Params, carried: Carried, key: Key, batch: Batch, settings: Settings, model: Any):
         example_key, penalty_key = jax.random.split(key)
 
-        def example(key, x, context):
+        def example(key, x, context, values=()):
             score_key, each_key = jax.random.split(key)
-            numbers, terms, statistics, trace = score(params, carried.model, score_key, x, context, settings, model)
+            seen = with_observed(model, values)
+            numbers, terms, statistics, trace = score(params, carried.model, score_key, x, context, settings, seen)
             view = ExampleView(x, trace, lambda key: model.prior(params, carried.model, key, context))
             keys = jax.random.split(each_key, max(len(regularisers), 1))
             collected = tuple(r.each(view, k) for r, k in zip(regularisers, keys, strict=False))

@@ -127,8 +127,7 @@ def seed_as_json(seed: Any) -> int | list[int]:
 
 def names_of_rates(rates: Rates) -> list[str] | None:
     """How an evaluation can find the objective's rates again, where they are the library's own; None where they are not."""
-    names = {rate: f"vae.rates:{name}" for name, rate in KNOWN.items()}
-    found = [names.get(rate) for rate in (rates if isinstance(rates, Sequence) else (rates,))]
+    found = [KNOWN.get(rate) for rate in (rates if isinstance(rates, Sequence) else (rates,))]
     return None if None in found else found
 
 

@@ -95,7 +95,10 @@ def open_journal(
     writers: Sequence[Writer] = (),
     resume: str = "same",
 ) -> Iterator[Journal]:
-    """The journal of the run that `config` describes, closed and waited for however the block is left; None for no directory."""
+    """The journal of the run that `config` describes, closed and waited for however the block is left.
+
+    workdir: None for a run that keeps nothing.
+    """
     with contextlib.ExitStack() as stack:
         directory = checkpoints = None
         extra = dict(extra_provenance or {})
