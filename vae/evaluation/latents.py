@@ -8,11 +8,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from vae.evaluation.batches import map_examples
+from vae.evaluation.rows import checked
 from vae.types import Key, PyTree, Trained
 
 ACTIVE_THRESHOLD = 0.01
 
 
+@checked
 @partial(jax.jit, static_argnames="batch_size")
 def encode(trained: Trained, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500):
     """Posterior means E_q[z | x], a tuple with one (examples, ...) array per group; deeper groups at a sampled ancestor.
