@@ -80,13 +80,13 @@ def traversals(trained: vae.Trained, show: Callable, means: np.ndarray, kl: np.n
     split = kl.shape == means.shape[1:]
     order = np.argsort(-(kl if split else means.var(axis=0)))[:SHOWN_DIMENSIONS]
     values = np.linspace(-2.5, 2.5, 9, dtype=np.float32)
-    images = generate.traverse(trained, jnp.asarray(means[0]), order, jnp.asarray(values))
+    images = generate.traverse(trained, (jnp.asarray(means[0]),), order, jnp.asarray(values))
     return visualise.latent_traversals(show(images), values, kl[order] if split else None, [int(i) for i in order])
 
 
 def interpolation(trained: vae.Trained, show: Callable, x: jax.Array, means: np.ndarray):
     """Straight lines between the codes of pairs of test images."""
-    images = generate.interpolate(trained, jnp.asarray(means[:6:2]), jnp.asarray(means[1:6:2]), 9)
+    images = generate.interpolate(trained, (jnp.asarray(means[:6:2]),), (jnp.asarray(means[1:6:2]),), 9)
     ends = show(x[:6]).reshape(3, 2, *x.shape[1:])
     return visualise.interpolation(show(images), originals=ends)
 

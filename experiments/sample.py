@@ -42,7 +42,7 @@ def main(config: Config) -> int:
         raise ValueError(f"number is {config.number}; wanted at least 1 image.")
     loaded = vae.load(config.workdir, config.which)
     trained = vae.Trained(loaded.model, loaded.params, loaded.model_state, spec=loaded.data)
-    values = generate.sample_prior(trained, jax.random.key(config.seed), config.number, config.temperature)
+    values = generate.sample_prior(trained, jax.random.key(config.seed), config.number, temperature=config.temperature)
     images = np.asarray(generate.decode_means(trained, values))
     output = config.output or config.workdir / files.FIGURES / "samples.png"
     title = f"{config.number} samples from the prior, temperature {config.temperature:g}"

@@ -11,11 +11,14 @@ from jaxtyping import Array, Float
 from vae.distributions.base import Distribution, is_density
 from vae.evaluation.batches import map_examples
 from vae.evaluation.pareto import keep_largest, tail_length, tail_shape
+from vae.evaluation.rows import checked
 from vae.objectives import Rate, analytic, log_weight, terms_of
 from vae.objectives.estimators import ROWS_IN_FLIGHT, divisor_near
+from vae.objectives.observed import observing
 from vae.types import Key, PyTree, Terms, Trace, Trained
 
 
+@checked
 @partial(jax.jit, static_argnames=("rates", "batch_size"))
 def elbo_terms(
     trained: Trained,
@@ -70,6 +73,7 @@ class _Weights(NamedTuple):
     squares: Float[Array, ""]
 
 
+@checked
 @partial(jax.jit, static_argnames=("samples", "batch_size"))
 def importance_sampled_evidence(
     trained: Trained,

@@ -9,9 +9,11 @@ from jaxtyping import Array, Bool, Float
 
 from vae.discrepancies import ACTIVE_VARIANCE
 from vae.evaluation.batches import map_examples
+from vae.evaluation.rows import checked
 from vae.types import Key, PyTree, Trained
 
 
+@checked
 @partial(jax.jit, static_argnames="batch_size")
 def encode(trained: Trained, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500):
     """Posterior means E_q[z | x], a tuple with one (examples, ...) array per group; deeper groups at a sampled ancestor.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions import is_reparameterised
-from vae.objectives.observed import Observed, any_observed
+from vae.objectives.observed import KnownValue, any_observed
 from vae.rates import Rate, Rates, analytic, log_ratio
 from vae.types import Batch, Key, Latent, Objective, PyTree, Summand, Terms, Trace
 
@@ -64,7 +64,7 @@ def terms_of(trace: Trace, x: PyTree, rates: Rates, key: Key) -> Terms:
 
 def cost(rate: Rate, latent: Latent, key: Key) -> Array:
     """What one group of one example costs."""
-    return log_ratio(latent) if isinstance(latent.posterior, Observed) else rate(latent, key)
+    return log_ratio(latent) if isinstance(latent.posterior, KnownValue) else rate(latent, key)
 
 
 def log_weight(trace: Trace, x: PyTree) -> Float[Array, ""]:

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from vae import discrepancies
 from vae.distributions import Deterministic, Transformed
 from vae.objectives.core import ExampleView, mean_rates
-from vae.objectives.observed import Observed
+from vae.objectives.observed import KnownValue
 from vae.types import Latent, PyTree, Terms
 
 WATCHED_EXAMPLES = 32
@@ -73,7 +73,7 @@ def densities_across_batch(posterior: Any, value: Any, rows: int | None = None, 
 
 def _watch(latent: Latent) -> _Watched:
     """A flow is left out of the densities: scoring another's value would invert it, dimension by dimension."""
-    scored = latent.log_q is not None and not isinstance(latent.posterior, Deterministic | Transformed | Observed)
+    scored = latent.log_q is not None and not isinstance(latent.posterior, Deterministic | Transformed | KnownValue)
     return _Watched(
         mean=as_vector(getattr(latent.posterior, "mean", latent.value)),
         log_densities=densities_across_batch(latent.posterior, latent.value, WATCHED_EXAMPLES) if scored else None,

@@ -15,7 +15,7 @@ from vae.types import Key, Latent, Model, PyTree, Trace
 
 
 @distribution
-class Observed:
+class KnownValue:
     """The posterior of what is known: all mass at the value, whose log density counts as 0.
 
     value: what was observed.
@@ -79,7 +79,7 @@ def merged(values: tuple, chosen: tuple) -> tuple:
 
 def as_observed(latent: Latent) -> Latent:
     """A group that is known."""
-    return latent._replace(posterior=Observed(latent.value), log_q=jnp.zeros(()))
+    return latent._replace(posterior=KnownValue(latent.value), log_q=jnp.zeros(()))
 
 
 def with_observed(model: Model, values: tuple) -> Model:
