@@ -3,6 +3,9 @@
 The names here are the ones that a script needs; the folders hold the rest.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from vae import (
     data,
     discrepancies,
@@ -45,6 +48,25 @@ from vae.training import (
 from vae.training.load import load
 from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Settings, Terms, Trace, Trained
 
+if TYPE_CHECKING:
+    from vae import command, reports
+    from vae.command import Flags, main
+    from vae.reports.evaluation import Report
+
+LAZY = {"command": "vae.command", "reports": "vae.reports"}
+LAZY_NAMES = {"Flags": "vae.command", "main": "vae.command", "Report": "vae.reports.evaluation"}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """What only scripts need is imported where it is used: the parser of the command line takes a fifth of a second."""
+        if name in LAZY:
+            return importlib.import_module(LAZY[name])
+        if name in LAZY_NAMES:
+            return getattr(importlib.import_module(LAZY_NAMES[name]), name)
+        raise AttributeError(f"module 'vae' has no attribute {name!r}")
+
+
 __all__ = [
     "Batch",
     "Bernoulli",
@@ -52,6 +74,7 @@ __all__ = [
     "Experiment",
     "Family",
     "Fitted",
+    "Flags",
     "Host",
     "Latent",
     "Model",
@@ -60,6 +83,7 @@ __all__ = [
     "Objective",
     "Prior",
     "Reference",
+    "Report",
     "Select",
     "Settings",
     "Swept",
@@ -68,6 +92,7 @@ __all__ = [
     "TrainState",
     "Trained",
     "batch_at",
+    "command",
     "data",
     "describe",
     "discrepancies",
@@ -82,6 +107,7 @@ __all__ = [
     "kl_divergence",
     "likelihoods",
     "load",
+    "main",
     "make_train_step",
     "models",
     "monte_carlo_kl",
@@ -90,6 +116,7 @@ __all__ = [
     "posteriors",
     "priors",
     "reference_to",
+    "reports",
     "resolve",
     "schedules",
     "stages",

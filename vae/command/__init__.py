@@ -2,3 +2,4 @@
 
 from vae.command.flags import Flags as Flags
 from vae.command.line import main as main
+from vae.command.line import run as run

@@ -15,7 +15,7 @@ from vae.data.view import TEST_LIMIT
 from vae.reports.evaluation import evaluate, show, training_speed
 from vae.training import workdir as files
 from vae.training.digest import tree_sha256
-from vae.training.experiment import Experiment, splits_of
+from vae.training.experiment import Experiment, objective_of, splits_of
 from vae.training.load import load_run
 from vae.training.provenance import write_json
 from vae.training.records import read_records
@@ -67,7 +67,7 @@ def evaluate_run(
         splits,
         samples=samples,
         limit=limit,
-        rates=experiment.objective.rates,
+        rates=objective_of(experiment.objective, splits).rates,
         records=records,
         report=report_of_run(loaded),
         folder=workdir / files.FIGURES,

@@ -1,7 +1,7 @@
-"""Why the bound of a trained run is loose: what its posterior's family, its encoder and its number of samples answer for.
+"""`gaps`: why the bound of a trained run is loose, what its posterior's family, its encoder and its number of samples answer for.
 
-    python -m experiments.gaps --workdir runs/digits
-    python -m experiments.gaps --workdir runs/digits --smoke         to see that everything works
+    vae gaps --workdir runs/digits
+    vae gaps --workdir runs/digits --smoke         to see that everything works
 
     approximation gap   log p(x) - L[q*]       q*: the posterior fitted to each example alone
     amortisation gap    L[q*] - L[q]           q: the encoder's
@@ -17,19 +17,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-import vae
-from experiments import command_line
-from experiments.evaluate import load_run
-from vae.data.view import evaluation_images
+from vae.command.runs import experiment_of_run, require_same_data
 from vae.evaluation.annealing import Annealing, annealed_evidence, bidirectional_bounds, simulate
 from vae.evaluation.annealing_paths import from_posterior, from_prior
 from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import importance_sampled_evidence
+from vae.evaluation.examples import Examples
 from vae.evaluation.gaps import fitted_bounds, gap_summary, inference_gaps
+from vae.reports.evaluation import examples_of
+from vae.training.experiment import splits_of
+from vae.training.load import load_run
+from vae.training.origin import to_json
 from vae.training.provenance import write_json
+from vae.types import Trained
 
 STARTS = {"prior": from_prior, "posterior": from_posterior}
 """Where annealing starts, by flag."""
@@ -40,7 +42,7 @@ class Config:
     """The flags of a gap report."""
 
     workdir: Path
-    """Work directory of a run of experiments.train."""
+    """Work directory of a run."""
     examples: int = 100
     """Of the test set, from its start; as many are simulated."""
     samples: int = 50
@@ -56,6 +58,8 @@ class Config:
     which: Literal["best", "latest"] = "best"
     """Checkpoint: the best by validation ELBO, or the latest."""
     seed: int = 5_002
+    data: str | None = None
+    """Data set of images, for a run whose files do not say what it was trained on."""
     smoke: bool = False
     """Few examples and temperatures, whatever the other flags say."""
 
@@ -68,28 +72,30 @@ def main(config: Config) -> int:
         )
     if min(config.examples, config.samples) < 1:
         raise ValueError(f"got {config.examples} examples and {config.samples} samples; wanted at least 1 of each.")
-    loaded, dataset = load_run(config.workdir, config.which)
-    images, _ = evaluation_images(dataset, "test", loaded.config["experiment"]["binarisation"], config.examples)
+    loaded = load_run(config.workdir, config.which)
+    splits = splits_of(experiment_of_run(loaded, config.data).data)
+    require_same_data(loaded, splits)
     numbers = {
-        "config": command_line.as_json(config),
+        "config": to_json(config),
         "evaluated_step": loaded.step,
-        **measure(loaded, jnp.asarray(images), config),
+        **measure(loaded.trained, examples_of(splits, config.examples), config),
     }
     write_json(config.workdir / "gaps.json", numbers)
     show(numbers, config)
     return 0
 
 
-def measure(loaded: vae.Loaded, x: jax.Array, config: Config) -> dict[str, Any]:
-    """The gaps on the images, and the distance of the bounds on simulated ones."""
+def measure(trained: Trained, examples: Examples, config: Config) -> dict[str, Any]:
+    """The gaps on the examples, and the distance of the bounds on simulated ones."""
     keys = jax.random.split(jax.random.key(config.seed), 5)
-    trained = vae.Trained(loaded.model, loaded.params, loaded.model_state, spec=loaded.data)
+    x, context = examples.x, examples.context
     annealing = Annealing(config.temperatures, config.chains, config.leapfrog_steps, STARTS[config.start])
-    annealed = annealed_evidence(trained, x, keys[0], annealing=annealing)
-    fitted = fitted_bounds(trained, x, keys[1], score_samples=config.score_samples)
-    importance = importance_sampled_evidence(trained, x, keys[2], samples=config.samples)
-    values, simulated = simulate(trained, keys[3], len(x))
-    bounds = bidirectional_bounds(trained, values, simulated, keys[4], annealing=annealing)
+    annealed = annealed_evidence(trained, x, keys[0], context=context, annealing=annealing)
+    fitted = fitted_bounds(trained, x, keys[1], context=context, score_samples=config.score_samples)
+    importance = importance_sampled_evidence(trained, x, keys[2], context=context, samples=config.samples)
+    rows = jax.tree.leaves(x)[0].shape[0]
+    values, simulated = simulate(trained, keys[3], rows, context=context)
+    bounds = bidirectional_bounds(trained, values, simulated, keys[4], context=context, annealing=annealing)
     slack = np.asarray(bounds.upper - bounds.lower, np.float64)
     return {
         **gap_summary(inference_gaps(annealed, fitted, importance)),
@@ -124,7 +130,3 @@ def show(numbers: dict[str, Any], config: Config) -> None:
     Console().print(table)
     print(f"acceptance {numbers['acceptance']:.2f}; effective chains {numbers['effective_chains']:.1f} of {config.chains}")
     print(f"written: {config.workdir / 'gaps.json'}")
-
-
-if __name__ == "__main__":
-    command_line.run(main, Config)

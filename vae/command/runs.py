@@ -21,18 +21,21 @@ def experiment_of_run(loaded: Loaded, data: str | None = None) -> Experiment:
 
     data: name of an image data set, for a run whose files name none.
     """
-    origin, source = loaded.config["origin"], loaded.config.get("source")
+    origin, source = loaded.config["origin"], loaded.config.get("source") or {}
     if data is None and origin is not None:
         return experiment_of(Origin(**origin))
-    if data is None and source is None:
+    if data is None and not source:
         raise RunError(
             f"the run in {loaded.workdir} does not say what it was trained on; give --data NAME, or call vae.evaluation on "
             "your data (an experiment with data=vae.reference_to(function, ...) says so)."
         )
-    spec = loaded.trained.spec
+    spec = loaded.spec
     if data is not None and spec.space not in VIEWS:
         raise RunError(f"the run in {loaded.workdir} has data of the space {spec.space}; call vae.evaluation on your data.")
-    made = image_splits(data, VIEWS[spec.space], conditional=spec.context != ()) if data else resolve(Reference(**source))
+    if data is not None:
+        made = image_splits(data, VIEWS[spec.space], conditional=spec.context != ())
+    else:
+        made = resolve(Reference(**source))
     return Experiment(data=made, model=loaded.trained.model, steps=loaded.step, objective=elbo(rates_of_run(loaded)))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from vae.command.runs import experiment_of_run
 from vae.evaluation import generate
+from vae.reports.evaluation import examples_of
 from vae.reports.figures import distinct_contexts
 from vae.training import workdir as files
 from vae.training.experiment import splits_of
@@ -54,7 +55,8 @@ def main(config: Config) -> int:
     means = np.asarray(generate.decode_means(loaded.trained, values, context=context))
     output = config.output or config.workdir / files.FIGURES / "samples.png"
     groups = {"latents" if i == 0 else f"latents_{i}": np.asarray(value) for i, value in enumerate(values)}
-    np.savez_compressed(output.with_suffix(".npz"), images=means, **groups)
+    arrays: dict[str, Any] = {"images": means, **groups}
+    np.savez_compressed(output.with_suffix(".npz"), **arrays)
     drawn = draw(loaded, means, names, config, output)
     written = [str(output)] if drawn else []
     print(f"written: {', '.join([*written, str(output.with_suffix('.npz'))])} ({config.which} checkpoint, step {loaded.step})")
@@ -63,22 +65,22 @@ def main(config: Config) -> int:
 
 def contexts_for(loaded: Loaded, config: Config) -> tuple[Any, tuple[str, ...]]:
     """A context for each sample, the same number of each distinct one, and what they are called; () for a plain model."""
-    if not jax.tree.leaves(loaded.trained.spec.context):
+    if not jax.tree.leaves(loaded.spec.context):
         return (), ()
     splits = splits_of(experiment_of_run(loaded, config.data).data)
-    contexts, names = distinct_contexts(examples_of(splits))
-    rows = len(jax.tree.leaves(contexts)[0])
-    chosen = np.arange(config.number) * rows // config.number
-    return jax.tree.map(lambda leaf: leaf[chosen], contexts), names
+    examples = examples_of(splits)
+    rows, names = distinct_contexts(examples)
+    chosen = np.asarray(rows)[np.arange(config.number) * len(rows) // config.number]
+    return jax.tree.map(lambda leaf: leaf[chosen], examples.context), tuple(names)
 
 
 def draw(loaded: Loaded, means: np.ndarray, names: tuple[str, ...], config: Config, output: Path) -> bool:
     """Draw the samples as a grid, where they are images."""
     from vae import visualise
 
-    if not is_image(loaded.trained.spec.shape):
+    if not is_picture(loaded.spec, means.shape[1:]):
         return False
     by = f" by {', '.join(names)}" if names else ""
     title = f"{config.number} samples from the prior{by}, decoder means, temperature {config.temperature:g}"
-    visualise.save(visualise.image_grid(as_picture(means, loaded.trained.spec.space), title=title), output)
+    visualise.save(visualise.image_grid(as_picture(means, loaded.spec.space), title=title), output)
     return True

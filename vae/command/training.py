@@ -10,7 +10,7 @@ from vae.description import describe
 from vae.reference import name_of
 from vae.reports.evaluation import PROTOCOL
 from vae.training.digest import tree_sha256
-from vae.training.experiment import splits_of
+from vae.training.experiment import objective_of, splits_of
 from vae.training.fitting import fit
 from vae.training.interrupt import exit_code
 from vae.training.load import load_run
@@ -35,7 +35,7 @@ def train(script: Script, config: Flags) -> int:
     workdir = workdir_of(script, config)
     experiment = with_flags(script.experiment(config), config)
     experiment = experiment._replace(data=splits_of(experiment.data))
-    describe(experiment.objective, settings=experiment.settings, schedules=experiment.schedules)
+    describe(objective_of(experiment.objective, experiment.data), settings=experiment.settings, schedules=experiment.schedules)
     provenance = {"evaluation_protocol": PROTOCOL, "parent": parent_of(config)}
     host = host_of(config, workdir, origin_of(script.experiment, config, script.report), provenance)
     fitted = fit(experiment, workdir, host, config.resume)

@@ -1,6 +1,6 @@
 """What the rates may add to the loss instead of their weighted sum.
 
-Each function returns a `RateTerm`; `weighted`, the default, stands in lower_bound.py. Every one multiplies by the setting `beta`
+Each function returns a `RateTerm`; `weighted`, the default, stands in lower_bound.py. All multiply by the setting `beta`
 (1 where it is not given), so that annealing works with all of them.
 """
 

@@ -86,7 +86,7 @@ def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | 
     host = Host() if host is None else host
     plan = planned(experiment._replace(validate_every=period_of_validation(experiment, workdir)))
     require_positive(log_every=host.log_every, **({} if host.save_every is None else {"save_every": host.save_every}))
-    validate = validator(plan.experiment.objective, plan.splits.validation)
+    validate = validator(plan.objective, plan.splits.validation)
     require_read(plan)
     config = None if workdir is None else config_of(plan, experiment.model, host)
     provenance = None if config is None else {"data_sha256": data_sha256(config["digests"]), **host.provenance}
@@ -103,7 +103,7 @@ def config_of(plan: Plan, model: Any, host: Host) -> dict[str, Any]:
         "origin": None if host.origin is None else host.origin._asdict(),
         "model": model._asdict() if isinstance(model, Reference) else None,
         "source": experiment.data._asdict() if isinstance(experiment.data, Reference) else None,
-        "rates": names_of_rates(experiment.objective.rates),
+        "rates": names_of_rates(plan.objective.rates),
         "run": {
             "steps": experiment.steps,
             "batch_size": experiment.batch_size,

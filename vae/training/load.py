@@ -22,6 +22,7 @@ class Loaded(NamedTuple):
     """A run on disk.
 
     trained: the model with its parameters; their moving average where the run keeps one.
+    spec:    what it was built for.
     step:    of the checkpoint.
     which:   "best" or "latest", as asked for.
     config:  the run's configuration, in the present format.
@@ -29,6 +30,7 @@ class Loaded(NamedTuple):
     """
 
     trained: Trained
+    spec: Data
     step: int
     which: str
     config: Mapping[str, Any]
@@ -66,7 +68,7 @@ def load_run(
         restored = checkpoints.restore({kept: params, "model_state": model_state}, which, partial=True)
     settings = {n: jnp.float32(v) for n, v in restored.notes.get("settings", config["run"]["settings"]).items()}
     trained = Trained(model, restored.state[kept], restored.state["model_state"], settings, spec)
-    return Loaded(trained, restored.step, which, config, Path(workdir))
+    return Loaded(trained, spec, restored.step, which, config, Path(workdir))
 
 
 def model_of_run(workdir: str | Path, config: Mapping[str, Any], spec: Data, experiment: Experiment | None = None) -> Model:

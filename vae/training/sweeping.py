@@ -111,7 +111,7 @@ def sweep(
     plan = planned(experiment._replace(settings={**experiment.settings, **levels[0]}), lift)
     for level in levels:
         require_numbers(plan.experiment._replace(settings=level), plan.splits.train)
-    validate = validator(plan.experiment.objective, plan.splits.validation)
+    validate = validator(plan.objective, plan.splits.validation)
     require_read(plan)
     members = [Member(seed, level, []) for level in levels for seed in seeds_of(experiment, seeds)]
     states = start_all(plan, members)
@@ -158,7 +158,7 @@ def start_all(plan: Plan, members: Sequence[Member]) -> TrainState:
     rows = [{**shared, **member.settings} for member in members]
     levels = {name: jnp.asarray([row[name] for row in rows], jnp.float32) for name in names}
     keys = jnp.stack([key_of(member.seed) for member in members])
-    return jax.vmap(lambda key, level: start_of(plan.experiment, plan.model, key, level))(keys, levels)
+    return jax.vmap(lambda key, level: start_of(plan.experiment, plan.model, plan.objective, key, level))(keys, levels)
 
 
 def train_all(plan: Plan, host: Host, validate: Any, members: list[Member], states: TrainState) -> Swept:
