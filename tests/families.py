@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from vae import distributions as d
+from vae.divergences import KL_TABLE
 from vae.flows import masked_autoregressive
 
 THREE, FACTOR, NORTH = jnp.array([0.3, 1.2, 0.7]), jnp.eye(3), jnp.array([0.0, 1.0, 0.0])
@@ -21,8 +22,8 @@ MEMBERS = {
     "Beta": d.Beta(THREE, THREE),
     "Kumaraswamy": d.Kumaraswamy(THREE, THREE),
     "VonMises": d.VonMises(THREE, THREE),
-    "VonMisesFisher": d.VonMisesFisher(NORTH, THREE[0]),
-    "PowerSpherical": d.PowerSpherical(NORTH, THREE[0]),
+    "VonMisesFisher": d.VonMisesFisher(NORTH, jnp.array(7.0)),
+    "PowerSpherical": d.PowerSpherical(NORTH, jnp.array(7.0)),
     "UniformSphere": d.UniformSphere(3),
     "UniformCircle": d.UniformCircle((3,)),
     "Bernoulli": d.Bernoulli(THREE),
@@ -49,3 +50,12 @@ MEMBERS = {
 }
 CLASSES = {name: kind for name, kind in vars(d).items() if isinstance(kind, type) and dataclasses.is_dataclass(kind)}
 """Every family that the library exports, by name."""
+
+
+def moved(member):
+    """Another member of the family: vectors turned round by one place, a direction among them, other numbers doubled."""
+    return jax.tree.map(lambda leaf: jnp.roll(leaf, 1) if jnp.ndim(leaf) == 1 else 2.0 * leaf, member)
+
+
+KL_PAIRS = {f"{q.__name__}-{p.__name__}": (MEMBERS[q.__name__], moved(MEMBERS[p.__name__])) for q, p in KL_TABLE}
+"""A pair of members for every row of the KL table."""
