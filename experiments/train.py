@@ -23,6 +23,7 @@ from vae.command import Flags
 from vae.models.presets import ACTIVATIONS, LATENTS, LIKELIHOODS
 from vae.objectives import analytic, log_ratio
 
+ELBO = Elbo()
 RATES = {"analytic": analytic, "log_ratio": log_ratio}
 """How the KL is charged, by flag."""
 
@@ -67,7 +68,7 @@ class Config(Flags):
     """Of AdamW; 0 is Adam."""
     clip: float | None = None
     """Largest global norm of the gradient."""
-    objective: ChosenObjective = Elbo()
+    objective: ChosenObjective = ELBO
     """What is minimised; `objective:NAME --help` shows its numbers."""
 
 

@@ -1,4 +1,4 @@
-"""`gaps`: why the bound of a trained run is loose, what its posterior's family, its encoder and its number of samples answer for.
+"""`gaps`: why the bound of a trained run is loose: what its posterior's family, its encoder and its samples answer for.
 
     vae gaps --workdir runs/digits
     vae gaps --workdir runs/digits --smoke         to see that everything works
