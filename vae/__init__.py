@@ -39,12 +39,12 @@ from vae.training import (
     TrainState,
     batch_at,
     fit,
-    identity,
     initial_state,
     make_train_step,
     stages,
     sweep,
 )
+from vae.training.identity import identity
 from vae.training.load import load
 from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Settings, Terms, Trace, Trained
 
