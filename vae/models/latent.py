@@ -9,7 +9,13 @@ from vae.types import Data, Family, Key, Model, Network, Params, Prior, PyTree, 
 
 
 def variational_autoencoder(
-    encoder: Network, decoder: Network, posterior: Family, prior: Prior, likelihood: Family, data: Data, context: PyTree = ()
+    encoder: Network,
+    decoder: Network,
+    posterior: Family,
+    prior: Prior,
+    likelihood: Family,
+    data: Data,
+    context: PyTree | None = None,
 ) -> Model:
     """p(x, z | c) = p(z | c) p(x | z, c) with the posterior q(z | x, c). (Kingma & Welling 2014, section 3.)
 
@@ -19,8 +25,9 @@ def variational_autoencoder(
     prior:      p(z | c).
     likelihood: decoder output -> p(x | z, c).
     data:       shape and space of one example.
-    context:    an example of what is conditioned on (arrays or ShapeDtypeStructs), () for nothing.
+    context:    an example of what is conditioned on (arrays or ShapeDtypeStructs), () for nothing; that of the data by default.
     """
+    context = data.context if context is None else context
     x_example = jax.ShapeDtypeStruct(data.shape, jnp.uint8 if data.space == "uint8" else jnp.float32)
     encoded = jax.ShapeDtypeStruct(posterior.outputs, jnp.float32)
     shared = posterior.init is not None
