@@ -12,14 +12,16 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import vae
 from experiments import command_line
-from experiments.figures import draw_all
 from vae.data.dataset import Dataset
-from vae.data.view import evaluation_images
+from vae.data.view import evaluation_images, stored_images
+from vae.evaluation.examples import Examples
 from vae.evaluation.report import report
 from vae.objectives import analytic, log_ratio
+from vae.reports import figures_of
 from vae.training import workdir as files
 from vae.training.digest import tree_sha256
 from vae.training.provenance import write_json
@@ -27,7 +29,10 @@ from vae.training.records import Record, read_records
 from vae.training.state import TrainState, usable_params
 
 EVALUATION_SEED = 5_001
+PICTURE_SEED = 7
 TEST_LIMIT = 10_000
+NEIGHBOUR_LIMIT, RENDERED_LIMIT = 60_000, 5_000
+"""Training images among which a sample's nearest one is looked for, stored and rendered."""
 RATES = {"analytic": analytic, "log_ratio": log_ratio}
 """How the KL is charged, by the flag of experiments.train."""
 PROTOCOL = {
@@ -88,7 +93,11 @@ def evaluate_run(
         "params_sha256": tree_sha256(latest.params if latest else usable_params(state)),
     }
     write_json(workdir / files.SUMMARY, summary)
-    draw_all(workdir / files.FIGURES, loaded, dataset, x, labels, numbers, records)
+    examples = Examples(x, labels=labels, label_names=dataset.label_names)
+    key = jax.random.key(PICTURE_SEED)
+    figures = figures_of(trained, examples, numbers, records, key=key, neighbours=training_images(dataset))
+    for name, figure in figures.items():
+        vae.visualise.save(figure, workdir / files.FIGURES / f"{name}.png")
     show(workdir, summary)
     return summary
 
@@ -106,6 +115,12 @@ def load_run(workdir: Path, which: str, dataset: Dataset | None = None) -> tuple
     if dataset.sha256 != flags["data_sha256"]:
         raise files.RunError(f"the data {flags['data']!r} have changed since the run in {workdir} was trained; restore them.")
     return loaded, dataset
+
+
+def training_images(dataset: Dataset) -> np.ndarray:
+    """Images among which a sample's nearest one is looked for."""
+    stored = dataset.train.x[:NEIGHBOUR_LIMIT]
+    return stored_images(dataset, stored[:RENDERED_LIMIT]) if dataset.render else stored
 
 
 def images_per_second(records: list[Record]) -> float | None:
@@ -141,9 +156,9 @@ def bound(summary: dict[str, Any]) -> tuple[str, str]:
 def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     """The lines of the table."""
     lines = [
-        ("ELBO", f"{summary['elbo']:.2f} +- {summary['elbo_se_images']:.2f}"),
+        ("ELBO", f"{summary['elbo']:.2f} +- {summary['elbo_se_images']:.2f}" if summary["elbo"] is not None else "none"),
         ("  log-likelihood", f"{summary['log_likelihood']:.2f}"),
-        ("  KL", f"{summary['kl']:.2f}"),
+        ("  KL", f"{summary['kl']:.2f}" if summary["kl"] is not None else "none"),
         bound(summary),
     ]
     if summary["nll_se_images"] is not None:
@@ -155,7 +170,8 @@ def rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ]
     if summary["share_pareto_k_over_0_7"] is not None:
         lines.append(("  images with a Pareto k over 0.7", f"{100 * summary['share_pareto_k_over_0_7']:.0f} %"))
-    lines.append(("active units", f"{summary['active_units']} of {summary['latent_dimensions']}"))
+    if summary["active_units"] is not None:
+        lines.append(("active units", f"{summary['active_units']} of {summary['latent_dimensions']}"))
     if summary["bits_per_dim"] is not None:
         lines.append(("bits per dimension", f"{summary['bits_per_dim']:.4f}"))
     if summary["images_per_second"] is not None:

@@ -14,9 +14,9 @@ import numpy as np
 
 import vae
 from experiments import command_line
-from experiments.figures import as_picture
 from vae import visualise
 from vae.evaluation import generate
+from vae.reports.figures import as_picture
 from vae.training import workdir as files
 
 
