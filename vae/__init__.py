@@ -19,6 +19,7 @@ from vae import (
     objectives,
     posteriors,
     priors,
+    reports,
     schedules,
     testing,
     training,
