@@ -12,9 +12,7 @@ import vae
 MODEL = toys.linear_gaussian()
 X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
 SPLITS = vae.data.Splits(train=X, validation=X[:10])
-EXPERIMENT = vae.Experiment(
-    data=SPLITS, model=MODEL, steps=8, optimiser=optax.adam(0.01), batch_size=10, validate_every=4
-)
+EXPERIMENT = vae.Experiment(data=SPLITS, model=MODEL, steps=8, optimiser=optax.adam(0.01), batch_size=10, validate_every=4)
 HOST = vae.Host(log_every=2, progress=False)
 
 

@@ -46,9 +46,7 @@ def test_records_are_means_over_their_window():
 
 def test_validation_is_at_beta_1_on_fixed_noise():
     """With a zero learning rate nothing moves, so every validation says the same, whatever beta and the seed are."""
-    still = [
-        fit(settings={"beta": beta, "learning_rate": 0.0}, seed=seed) for beta, seed in ((1.0, 0), (7.0, 1))
-    ]
+    still = [fit(settings={"beta": beta, "learning_rate": 0.0}, seed=seed) for beta, seed in ((1.0, 0), (7.0, 1))]
     values = {r["elbo"] for fitted in still for r in validations(fitted.records)}
     assert len(values) == 1
     evidence = toys.linear_gaussian_evidence(X[:10]).mean()
