@@ -1,5 +1,7 @@
-"""The command line: one line at the end of a script makes it train, resume, evaluate, sample and measure its gaps."""
+"""The command line: one line at the end of a script makes it train, resume, evaluate, sample and measure its gaps, or compare."""
 
+from vae.command.comparing import ComparisonFlags as ComparisonFlags
+from vae.command.comparing import comparison as comparison
 from vae.command.flags import Flags as Flags
 from vae.command.line import main as main
 from vae.command.line import run as run
