@@ -116,24 +116,28 @@ def test_other_json_is_not_a_reference(value):
 
 SCRIPT = """
 import json, sys
-from vae.reference import from_json, reference_to, resolve
-def local(): return 1
-try: reference_to(local)
-except ValueError as error: print(error)
-print(resolve(from_json(json.loads(sys.argv[1]))))
+from vae.reference import from_json, reference_to, resolve, to_json
+def local(size): return ['local', size]
+if __name__ == "__main__":
+    print(resolve(from_json(json.loads(sys.argv[1]))))
+    print(json.dumps(to_json(reference_to(local, size=4))))
 """
 
 
-def test_a_module_of_the_current_directory_in_a_fresh_process(tmp_path):
+def in_a_fresh_process(folder, *arguments):
+    """Lines that the script of the folder prints, with `vae.reference` and nothing else of the package imported."""
+    light = "import sys, types; sys.modules['vae'] = p = types.ModuleType('vae'); p.__path__ = [sys.argv.pop(1)]; "
+    light += "import runpy; sys.path.insert(0, ''); runpy.run_module('script', run_name='__main__', alter_sys=True)"
+    package = os.path.dirname(sys.modules[resolve.__module__].__file__)
+    command = [sys.executable, "-c", light, package, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_a_module_of_the_current_directory_and_a_function_of_the_script_in_a_fresh_process(tmp_path):
+    """A function of the script that runs is named by the file of the script, so that a later process finds it."""
     (tmp_path / "mine.py").write_text("def model(size):\n    return ['mine', size]\n")
     (tmp_path / "script.py").write_text(SCRIPT)
-    argument = json.dumps({"function": "mine:model", "arguments": {"size": 4}})
-    light = "import sys, types; sys.modules['vae'] = p = types.ModuleType('vae'); p.__path__ = [sys.argv.pop(1)]; "
-    light += "import runpy; sys.path.insert(0, ''); runpy.run_module('script', run_name='__main__')"
-    package = os.path.dirname(sys.modules[resolve.__module__].__file__)
-    command = [sys.executable, "-c", light, package, argument]
-    out = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert out == [
-        "local belongs to the script that runs as __main__; move it to a module that can be imported.",
-        "['mine', 4]",
-    ]
+    first, local = in_a_fresh_process(tmp_path, json.dumps({"function": "mine:model", "arguments": {"size": 4}}))
+    assert first == "['mine', 4]"
+    assert json.loads(local) == {"function": "script:local", "arguments": {"size": 4}}
+    assert in_a_fresh_process(tmp_path, local)[0] == "['local', 4]"

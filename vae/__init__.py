@@ -19,6 +19,7 @@ from vae import (
     objectives,
     posteriors,
     priors,
+    reports,
     schedules,
     testing,
     training,
@@ -39,12 +40,12 @@ from vae.training import (
     TrainState,
     batch_at,
     fit,
-    identity,
     initial_state,
     make_train_step,
     stages,
     sweep,
 )
+from vae.training.identity import identity
 from vae.training.load import load
 from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Settings, Terms, Trace, Trained
 

@@ -110,6 +110,7 @@ def _split(function: Any) -> tuple[str, str]:
 def named(function: str) -> Callable:
     """The function or class that "module:function" names; ValueError where there is none."""
     module_name, name = _split(function)
+    name_of_script()  # so that a name of the script that runs means that script
     try:
         found: Any = importlib.import_module(module_name)
     except Exception as error:

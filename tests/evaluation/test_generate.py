@@ -7,8 +7,9 @@ import pytest
 import toys
 from conditional import CLASSES, SHAPE, conditional
 
+from vae import models
 from vae.evaluation import generate
-from vae.types import Trained
+from vae.types import Data, Trained
 
 MODEL = toys.linear_gaussian()
 PARAMS, _ = MODEL.init(jax.random.key(0))
@@ -33,6 +34,14 @@ def test_samples_of_the_prior_are_ancestral_and_follow_the_key():
     np.testing.assert_allclose(covariance, want, atol=0.05)  # 4 / sqrt(20000) = 0.03 times variances up to 1.3
     again = generate.sample_prior(Trained(model, params, state), jax.random.key(1), 20_000)
     np.testing.assert_array_equal(z2, again[0])
+
+
+def test_a_prior_that_has_no_temperature_is_sampled_at_1():
+    model = models.mlp(Data(shape=(4,), space="real"), latent_dim=2, hidden=(3,), likelihood="normal", latents="categorical")
+    trained = Trained(model, *model.init(jax.random.key(0)))
+    generate.sample_prior(trained, jax.random.key(1), 3, temperature=1.0)
+    with pytest.raises(TypeError, match="only Normal has one"):
+        generate.sample_prior(trained, jax.random.key(1), 3, temperature=0.5)
 
 
 def test_samples_of_the_aggregate_posterior_have_its_moments():

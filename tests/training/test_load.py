@@ -5,21 +5,19 @@ import subprocess
 import sys
 
 import chex
-import jax
-import jax.numpy as jnp
-import numpy as np
 import optax
 import pytest
+import runs
 import toys
+from runs import X, validations
 from unchecked import unchecked
 
 import vae
 from vae.training.checkpoint import CheckpointError
 from vae.training.digest import tree_sha256
+from vae.training.load import load_run
 from vae.training.workdir import RunError
-from vae.types import Batch
 
-X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
 OUTSIDE = '''
 """A model of the user's own."""
 from vae import likelihoods, networks, posteriors, priors
@@ -40,10 +38,8 @@ def linear(data, latent_dim):
 
 
 def fit(workdir, model, **changed):
-    validation = Batch(x=jnp.asarray(X[:10]), context=(), weight=jnp.ones(10))
-    arguments = {"steps": 6, "batch_size": 10, "log_every": 3, "checkpoint_every": 2, "validation": validation}
-    arguments |= {"progress": False, **changed}
-    return vae.fit(model, vae.elbo(), optax.adam(0.05), X, jax.random.key(0), workdir=workdir, **arguments)
+    arguments = {"steps": 6, "log_every": 3, "validate_every": 2, "optimiser": optax.adam(0.05)}
+    return runs.fit(workdir, model=model, **arguments | changed)
 
 
 @pytest.fixture
@@ -62,17 +58,18 @@ def test_a_model_from_outside_is_loaded_in_a_fresh_process(tmp_path, outside):
     folder, module = outside
     fitted = fit(tmp_path / "run", vae.reference_to(module.linear, latent_dim=2))
     script = (
-        "import sys, vae; from vae.training.digest import tree_sha256\n"
-        "loaded = vae.load(sys.argv[1], 'latest')\n"
-        "print(loaded.step, loaded.data.shape, tree_sha256(loaded.params))\n"
+        "import sys; from vae.training.digest import tree_sha256; from vae.training.load import load_run\n"
+        "loaded = load_run(sys.argv[1], 'latest')\n"
+        "print(loaded.step, loaded.trained.spec.shape, tree_sha256(loaded.trained.params))\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(folder)}
     fresh = [sys.executable, "-c", script, str(tmp_path / "run")]
     done = subprocess.run(fresh, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[0] == f"6 (4,) {tree_sha256(fitted.params)}"
-    loaded = vae.load(tmp_path / "run", "latest")
+    loaded = load_run(tmp_path / "run", "latest")
     assert loaded.config["model"] == {"function": "users_own_model:linear", "arguments": {"latent_dim": 2}}
-    chex.assert_trees_all_equal(loaded.params, fitted.params)
+    chex.assert_trees_all_equal(loaded.trained.params, fitted.params)
+    chex.assert_trees_all_equal(vae.load(tmp_path / "run", "latest").params, fitted.params)
 
 
 def test_what_a_fresh_process_could_not_find_is_refused():
@@ -85,7 +82,7 @@ def test_what_a_fresh_process_could_not_find_is_refused():
         vae.reference_to(inside)
     script = "import vae\ndef own(data): ...\ntry:\n    vae.reference_to(own)\nexcept ValueError as e:\n    print(e)\n"
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert "belongs to the script that runs as __main__" in said
+    assert "own belongs to a session without a file; move it to a module" in said
     assert said.count("\n") == 1
 
 
@@ -101,26 +98,26 @@ def test_a_module_that_is_gone_is_named(tmp_path, outside, monkeypatch):
 
 def test_a_run_of_a_model_object_needs_it_again(tmp_path):
     fitted = fit(tmp_path / "run", toys.linear_gaussian())
-    with pytest.raises(RunError, match=r"fitted with a model object, which no file can hold; pass it as model="):
+    with pytest.raises(RunError, match=r"fitted with a model object, which no file can hold; pass experiment= or model="):
         vae.load(tmp_path / "run")
-    loaded = vae.load(tmp_path / "run", "latest", model=toys.linear_gaussian())
-    chex.assert_trees_all_equal(loaded.params, fitted.params)
-    assert loaded.step == 6
+    for given in ({"model": toys.linear_gaussian()}, {"experiment": runs.EXPERIMENT}):
+        loaded = load_run(tmp_path / "run", "latest", **given)
+        chex.assert_trees_all_equal(loaded.trained.params, fitted.params)
+        assert loaded.step == 6
 
 
 def test_best_is_the_highest_validation_elbo_and_latest_the_last_step(tmp_path):
     """An optimiser that climbs down makes every step worse than the one before."""
     climbing_down = fit(tmp_path / "run", toys.linear_gaussian(), settings={"learning_rate": -1.0})
-    scores = {r["step"]: r["elbo"] for r in climbing_down.records if r["split"] == "validation"}
+    scores = {r["step"]: r["elbo"] for r in validations(climbing_down.records)}
     assert max(scores, key=scores.get) == 2 != max(scores)
-    best = vae.load(tmp_path / "run", model=toys.linear_gaussian())
-    latest = vae.load(tmp_path / "run", "latest", model=toys.linear_gaussian())
+    best, latest = (load_run(tmp_path / "run", which, model=toys.linear_gaussian()) for which in ("best", "latest"))
     assert (best.step, best.which, latest.step, latest.which) == (2, "best", 6, "latest")
-    assert tree_sha256(best.params) != tree_sha256(latest.params)
+    assert tree_sha256(best.trained.params) != tree_sha256(latest.trained.params)
 
 
 def test_without_validation_there_is_no_best(tmp_path):
-    fit(tmp_path / "run", toys.linear_gaussian(), validation=None)
+    fit(tmp_path / "run", toys.linear_gaussian(), data=X)
     with pytest.raises(CheckpointError, match="there is no checkpoint with a score"):
         vae.load(tmp_path / "run", model=toys.linear_gaussian())
 

@@ -18,7 +18,8 @@ from vae.training.step import make_train_step
 from vae.types import Batch
 
 
-def test_the_program_is_traced_once_per_length():
+def test_the_loss_is_traced_once_for_all_lengths():
+    """A step is traced once, whoever looks at it first: identity, a chunk, or a chunk of another length."""
     traced = []
 
     def counting(*arguments):
@@ -26,12 +27,28 @@ def test_the_program_is_traced_once_per_length():
         return vae.elbo().loss(*arguments)
 
     made = program(objective=vae.elbo()._replace(loss=counting))
-    made.compile(start(), 0, 7)
+    made.step.trace(*map(shapes, (start(), IMAGES[:BATCH])))
     assert len(traced) == 1
+    made.compile(start(), 0, 7)
     walk(made, 7)  # seventeen times 7 and a remainder of 1
-    assert len(traced) == 2
-    walk(made, 7)
-    assert len(traced) == 2
+    assert len(traced) == 1
+
+
+def test_a_program_is_compiled_once_per_length(monkeypatch):
+    compiled = []
+    original = jax.stages.Lowered.compile
+    monkeypatch.setattr(jax.stages.Lowered, "compile", lambda *a, **k: compiled.append(1) or original(*a, **k))
+    made = program()
+    made.compile(start(), 0, 7)
+    assert len(compiled) == 1
+    for _ in range(2):
+        walk(made, 7)
+        assert len(compiled) == 2
+
+
+def shapes(tree):
+    """A tree of shapes and types, as a step is traced with them."""
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tree)
 
 
 def test_the_rows_follow_the_key_and_cover_the_data():
@@ -115,4 +132,4 @@ def test_a_convolution_is_found_at_any_depth():
 
     x = jax.ShapeDtypeStruct((1, 1, 4, 4), jnp.float32)
     assert loop.has_convolution(jax.jit(lambda x: jax.lax.scan(lambda c, _: (convolve(c), ()), x, None, 3)[0]), x)
-    assert not loop.has_convolution(lambda x: x @ x, x)
+    assert not loop.has_convolution(jax.jit(lambda x: x @ x), x)

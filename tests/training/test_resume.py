@@ -6,15 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
-import numpy as np
-import optax
 import pytest
-import toys
+import runs
+from runs import X
 
 import vae
 from vae.training.digest import tree_sha256
@@ -168,17 +165,13 @@ def test_a_second_start_with_a_warm_cache_compiles_nothing(uninterrupted):
 # In this process, where the moment can be chosen
 
 
-MODEL = toys.linear_gaussian()
-X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
-
-
 def fit(workdir, steps=12, signal_at=None, **changed):
     """Windows of 4 and validations every 3 steps; the validation at `signal_at` asks the process to stop."""
 
-    def metric(model, params, model_state):
+    def metric(trained):
         if signal_at is not None and calls_until_signal() == signal_at:
             os.kill(os.getpid(), signal.SIGTERM)
-        return params["generative"]["loadings"][0, 0]
+        return trained.params["generative"]["loadings"][0, 0]
 
     calls = []
 
@@ -186,10 +179,8 @@ def fit(workdir, steps=12, signal_at=None, **changed):
         calls.append(1)
         return 3 * len(calls)
 
-    arguments = {"batch_size": 10, "log_every": 4, "checkpoint_every": 3, "progress": False, "metrics": {"first": metric}}
-    return vae.fit(
-        MODEL, vae.elbo(), optax.adam(0.01), X, jax.random.key(0), steps=steps, workdir=workdir, **arguments | changed
-    )
+    arguments = {"data": X, "log_every": 4, "validate_every": 3, "metrics": {"first": metric}}
+    return runs.fit(workdir, steps=steps, **arguments | changed)
 
 
 @pytest.mark.parametrize("signal_at", [3, 6, 9])
@@ -216,22 +207,24 @@ def test_a_schedule_that_depends_on_the_steps_does_not_let_them_rise(tmp_path):
 
     fit(tmp_path / "run", steps=6, **cosine(6))
     before = (tmp_path / "run" / "config.json").read_bytes()
-    with pytest.raises(ValueError, match=r"fit.schedules.learning_rate is 'cosine\(6, .*there, 'cosine\(12, "):
+    with pytest.raises(ValueError, match=r"holds another run: the schedules have other shapes; use the old value"):
         fit(tmp_path / "run", steps=12, **cosine(12))
     assert (tmp_path / "run" / "config.json").read_bytes() == before
     assert int(fit(tmp_path / "run", steps=6, **cosine(6)).state.step) == 6
 
 
-def test_the_key_the_data_and_the_model_are_part_of_the_run(tmp_path):
+def test_the_seed_and_the_data_are_part_of_the_run(tmp_path):
     fit(tmp_path / "run", steps=3)
-    other = partial(vae.fit, MODEL, vae.elbo(), optax.adam(0.01), steps=3, batch_size=10, workdir=tmp_path / "run")
-    with pytest.raises(ValueError, match=r"data.size is 40 there, 30 now"):
-        other(X[:30], jax.random.key(0))
-    with pytest.raises(ValueError, match=r"fit.key is \[0, 0\] there, \[0, 1\] now"):
-        other(X, jax.random.key(1))
+    with pytest.raises(ValueError, match=r"holds another run: the training data are others, or in another order;"):
+        fit(tmp_path / "run", steps=3, data=X[:30])
+    with pytest.raises(ValueError, match=r"holds another run: seed is 0 there, 1 now;"):
+        fit(tmp_path / "run", steps=3, seed=1)
 
 
 def test_where_the_chunk_ends_and_how_often_is_logged_may_change(tmp_path):
+    """When it is validated decides which checkpoint is the best, so that this may not."""
     fit(tmp_path / "run", steps=6, chunk=1)
-    other = fit(tmp_path / "run", steps=12, chunk=2, log_every=2, checkpoint_every=4)
+    other = fit(tmp_path / "run", steps=12, chunk=2, log_every=2, save_every=2)
     assert tree_sha256(other.state) == tree_sha256(fit(None, steps=12).state)
+    with pytest.raises(ValueError, match=r"holds another run: validate_every is 3 there, 4 now;"):
+        fit(tmp_path / "run", steps=12, validate_every=4)

@@ -1,19 +1,39 @@
 """Whose directory it is: new, the same run's, another's, held, or not to be written."""
 
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 
 from vae.training import workdir as files
-from vae.training.workdir import RunError, flatten, open_run, read_config
+from vae.training.provenance import finite
+from vae.training.sameness import flatten
+from vae.training.workdir import RunError, open_run, read_config
 
-CONFIG = {"experiment": {"beta": 1.0, "steps": 10, "hidden": (4, 4)}, "fit": {"steps": 10, "schedules": {"beta": "constant"}}}
+DIGESTS = {"step": "a", "start": "b", "train": "c"}
+CONFIG = {
+    "origin": {"function": "m:f", "config": "m:C", "arguments": {"hidden": (4, 4), "clip": 1.0}, "report": None},
+    "model": None,
+    "run": {"steps": 10, "batch_size": 8, "settings": {"beta": 1.0}},
+    "data": {"shape": [4], "space": "real"},
+    "precision": {"jax_enable_x64": "False"},
+    "digests": DIGESTS,
+    "versions": {"jax": "1.0"},
+}
 
 
-def changed(**experiment):
-    return {**CONFIG, "experiment": {**CONFIG["experiment"], **experiment}}
+def changed(**run):
+    return {**CONFIG, "run": {**CONFIG["run"], **run}}
+
+
+def digests(**parts):
+    return {**CONFIG, "digests": {**DIGESTS, **parts}}
+
+
+def flags(config, **arguments):
+    return {**config, "origin": {**CONFIG["origin"], "arguments": {**CONFIG["origin"]["arguments"], **arguments}}}
 
 
 def snapshot(directory):
@@ -23,34 +43,76 @@ def snapshot(directory):
 @pytest.fixture
 def run(tmp_path):
     """A run that has a record."""
-    with open_run(tmp_path / "run", CONFIG) as directory:
-        (directory / files.METRICS).write_text('{"step": 1, "split": "train"}\n')
+    with open_run(tmp_path / "run", CONFIG) as opened:
+        assert opened.new
+        (opened.directory / files.METRICS).write_text('{"step": 1, "split": "train"}\n')
     return tmp_path / "run"
 
 
 def test_the_same_run_may_be_opened_again(run):
     before = snapshot(run)
-    with open_run(run, CONFIG) as directory:
-        assert directory == run
+    with open_run(run, CONFIG) as opened:
+        assert opened == (run, False, [])
     assert snapshot(run) == before
-    assert read_config(run)["experiment"]["hidden"] == [4, 4]
+    assert read_config(run)["origin"]["arguments"]["hidden"] == [4, 4]
+    assert read_config(run)["format"] == files.FORMAT == 2
 
 
-@pytest.mark.parametrize(
-    ("other", "message"),
-    [
-        (changed(beta=4.0), "beta is 1.0 there, 4.0 now"),
-        (changed(hidden=(4,)), r"hidden is \[4, 4\] there, \[4\] now"),
-        (changed(steps=9), "steps is 10 there, 9 now"),
-        (changed(new="x"), "new is None there, 'x' now"),
-        ({**CONFIG, "fit": {"steps": 20, "schedules": {"beta": "linear(20)"}}}, "fit.schedules.beta is 'constant' there"),
-    ],
-)
-def test_another_run_is_refused_by_field_and_nothing_changes(run, other, message):
+OTHERS = [
+    (changed(settings={"beta": 4.0}), "beta is 1.0 there, 4.0 now"),
+    (changed(settings={"beta": 1.0, "gamma": 2.0}), "gamma is None there, 2.0 now"),
+    (changed(batch_size={"a": 8, "b": 8}), "batch_size is 8 there"),
+    (changed(steps=9), "steps is 10 there, 9 now"),
+    ({**CONFIG, "data": {"shape": [5], "space": "real"}}, r"data.shape is \[4\] there, \[5\] now"),
+    ({**CONFIG, "precision": {"jax_enable_x64": "True"}}, "precision.jax_enable_x64 is 'False' there, 'True' now"),
+    (digests(train="x"), "the training data are others, or in another order"),
+    (digests(validation="x"), "the validation data are others"),
+    (digests(**{"train/labelled": "x"}), r"the training data are others, or in another order \(labelled\)"),
+    (digests(**{"parent/codes": "x"}), r"the parent is another \(codes\)"),
+    (digests(step="x"), "the training step computes something else"),
+    (digests(step="x", objective="x", model="x"), "the objective computes something else;"),
+    (
+        digests(step="x", objective="x", model="x", start="x"),
+        "the first state is made otherwise .*; the objective .*; the model",
+    ),
+    (digests(step="x", optimiser="x"), "the optimiser computes something else"),
+    (flags(digests(step="x", model="x"), hidden=(4,)), r"hidden is \[4, 4\] there, \[4\] now"),
+]
+
+
+@pytest.mark.parametrize(("other", "message"), OTHERS)
+def test_another_run_is_refused_by_what_differs_and_nothing_changes(run, other, message):
     before = snapshot(run)
     with pytest.raises(RunError, match=f"holds another run: {message}"), open_run(run, other):
         pass
     assert snapshot(run) == before
+
+
+@pytest.mark.parametrize(("other", "message"), OTHERS)
+def test_any_of_them_is_resumed_anyway_and_noted(run, other, message):
+    with open_run(run, other, "anyway") as opened:
+        assert re.match(message.rstrip(";"), "; ".join(opened.notes))
+    assert read_config(run)["run"] == finite(other["run"])
+
+
+def test_a_flag_that_changes_no_number_is_no_difference(run):
+    """A script may rename its flags, or give another name to the same thing."""
+    with open_run(run, {**flags(CONFIG, hidden=(5,)), "model": {"function": "a:b", "arguments": {}}}) as opened:
+        assert opened.notes == []
+
+
+def test_programs_of_another_version_are_warned_of_and_data_still_refused(run):
+    other = {**digests(step="x", model="x"), "versions": {"jax": "2.0"}}
+    message = "cannot be told: jax was 1.0 and is 2.0; the model computes something else"
+    with pytest.warns(RuntimeWarning, match=message), open_run(run, other) as opened:
+        assert opened.notes == ["jax was 1.0 and is 2.0", "the model computes something else"]
+    with pytest.raises(RunError, match="the training data are others"), open_run(run, {**digests(train="x"), "versions": {}}):
+        pass
+
+
+def test_how_to_resume_is_one_of_two_words(run):
+    with pytest.raises(ValueError, match="resume is 'always'; wanted 'same' or 'anyway'"), open_run(run, CONFIG, "always"):
+        pass
 
 
 def test_steps_may_rise_and_then_not_fall_back(run):
@@ -99,8 +161,8 @@ def test_a_run_that_another_process_trains_is_refused_even_with_more_steps(run):
 
 def test_a_new_run_that_fails_before_its_first_record_leaves_no_claim(tmp_path):
     def claim_and_fail():
-        with open_run(tmp_path / "run", CONFIG) as directory:
-            (directory / files.CHECKPOINTS).mkdir()
+        with open_run(tmp_path / "run", CONFIG) as opened:
+            (opened.directory / files.CHECKPOINTS).mkdir()
             raise ValueError("no such network")
 
     with pytest.raises(ValueError, match="no such network"):
@@ -121,11 +183,17 @@ def test_a_broken_config_is_said(run):
         pass
 
 
-def test_fields_of_the_experiment_stand_bare():
-    assert flatten(CONFIG) == {
-        "beta": 1.0,
+def test_numbers_of_the_run_and_its_settings_stand_bare():
+    assert flatten({"run": CONFIG["run"], "data": CONFIG["data"]}) == {
         "steps": 10,
-        "hidden": (4, 4),
-        "fit.steps": 10,
-        "fit.schedules.beta": "constant",
+        "batch_size": 8,
+        "beta": 1.0,
+        "data.shape": [4],
+        "data.space": "real",
     }
+
+
+def test_a_format_of_a_later_version_is_refused(run):
+    (run / files.CONFIG).write_text(json.dumps({**CONFIG, "format": 99}))
+    with pytest.raises(RunError, match="has format 99, this version reads up to 2; update vae to use that run"):
+        read_config(run)

@@ -1,5 +1,7 @@
 """What a later command learns of a run from its files: its experiment, its report, and whether its data are still the same."""
 
+import jax
+
 from vae.data.feeds import Splits, each_feed
 from vae.data.view import image_splits
 from vae.objectives import elbo
@@ -33,7 +35,7 @@ def experiment_of_run(loaded: Loaded, data: str | None = None) -> Experiment:
     if data is not None and spec.space not in VIEWS:
         raise RunError(f"the run in {loaded.workdir} has data of the space {spec.space}; call vae.evaluation on your data.")
     if data is not None:
-        made = image_splits(data, VIEWS[spec.space], conditional=spec.context != ())
+        made = image_splits(data, VIEWS[spec.space], conditional=bool(jax.tree.leaves(spec.context)))
     else:
         made = resolve(Reference(**source))
     return Experiment(data=made, model=loaded.trained.model, steps=loaded.step, objective=elbo(rates_of_run(loaded)))

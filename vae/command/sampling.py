@@ -16,7 +16,7 @@ import numpy as np
 from vae.command.runs import experiment_of_run
 from vae.evaluation import generate
 from vae.reports.evaluation import examples_of
-from vae.reports.figures import distinct_contexts
+from vae.reports.figures import as_picture, distinct_contexts, is_picture
 from vae.training import workdir as files
 from vae.training.experiment import splits_of
 from vae.training.load import Loaded, load_run
@@ -50,7 +50,7 @@ def main(config: Config) -> int:
     loaded = load_run(config.workdir, config.which)
     context, names = contexts_for(loaded, config)
     key = jax.random.key(config.seed)
-    rows = {"number": config.number} if context == () else {"context": context}
+    rows: dict[str, Any] = {"context": context} if jax.tree.leaves(context) else {"number": config.number}
     values = generate.sample_prior(loaded.trained, key, **rows, temperature=config.temperature)
     means = np.asarray(generate.decode_means(loaded.trained, values, context=context))
     output = config.output or config.workdir / files.FIGURES / "samples.png"
@@ -78,7 +78,7 @@ def draw(loaded: Loaded, means: np.ndarray, names: tuple[str, ...], config: Conf
     """Draw the samples as a grid, where they are images."""
     from vae import visualise
 
-    if not is_picture(loaded.spec, means.shape[1:]):
+    if not is_picture(loaded.spec, means):
         return False
     by = f" by {', '.join(names)}" if names else ""
     title = f"{config.number} samples from the prior{by}, decoder means, temperature {config.temperature:g}"

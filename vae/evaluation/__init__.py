@@ -28,6 +28,7 @@ from vae.evaluation.annealing_paths import from_prior as from_prior
 from vae.evaluation.evidence import Evidence as Evidence
 from vae.evaluation.evidence import elbo_terms as elbo_terms
 from vae.evaluation.evidence import importance_sampled_evidence as importance_sampled_evidence
+from vae.evaluation.examples import Examples as Examples
 from vae.evaluation.gaps import fitted_bounds as fitted_bounds
 from vae.evaluation.gaps import gap_summary as gap_summary
 from vae.evaluation.gaps import inference_gaps as inference_gaps

@@ -41,11 +41,14 @@ def sample_prior(
     """
     rows = rows_of(number, context=context, values=values)
     require_context(trained, context, rows)
-    return _sample_prior(trained, jax.random.split(key, rows), context, values, temperature)
+    scale = {} if isinstance(temperature, int | float) and temperature == 1 else {"temperature": temperature}
+    return _sample_prior(
+        trained, jax.random.split(key, rows), context, values, **scale
+    )  # 1 is not traced: all families have it
 
 
 @jax.jit
-def _sample_prior(trained: Trained, keys: Array, context: PyTree, values: tuple, temperature: Any) -> tuple:
+def _sample_prior(trained: Trained, keys: Array, context: PyTree, values: tuple, temperature: Any = 1.0) -> tuple:
     return jax.vmap(lambda k, c, v: trained.prior(k, c, v, temperature))(keys, context, values)
 
 

@@ -61,8 +61,9 @@ def require_feeds(batch: Any, names: tuple[str, ...]) -> None:
 
 def summed(losses: Mapping[str, Losses], params: Params) -> Losses:
     """The sum of the feeds' losses, by player where any of them has one loss for each."""
-    if not any(isinstance(value, dict) for value in losses.values()):
-        return sum(losses.values(), jnp.zeros(()))
+    scalars = [value for value in losses.values() if not isinstance(value, dict)]
+    if len(scalars) == len(losses):
+        return sum(scalars, jnp.zeros(()))
     by_player = [value if isinstance(value, dict) else dict.fromkeys(params, value) for value in losses.values()]
     return {player: sum((value[player] for value in by_player), jnp.zeros(())) for player in params}
 

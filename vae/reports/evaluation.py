@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from vae.evaluation.examples import Examples
-from vae.reports.figures import figures_of
 
 from vae.data.feeds import Feed, Splits, gather, prepared
 from vae.data.view import TEST_LIMIT
+from vae.evaluation.examples import Examples
 from vae.evaluation.report import report as numbers_of
 from vae.rates import Rates, analytic
+from vae.reports.figures import figures_of
 from vae.types import Trained
 
 EVALUATION_SEED = 5_001

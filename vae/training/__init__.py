@@ -7,7 +7,6 @@ from vae.training.experiment import Select as Select
 from vae.training.experiment import batch_at as batch_at
 from vae.training.fitting import Fitted as Fitted
 from vae.training.fitting import fit as fit
-from vae.training.identity import identity as identity
 from vae.training.optimisers import adam as adam
 from vae.training.staging import stages as stages
 from vae.training.state import TrainState as TrainState

@@ -127,8 +127,8 @@ def seed_as_json(seed: Any) -> int | list[int]:
 
 def names_of_rates(rates: Rates) -> list[str] | None:
     """How an evaluation can find the objective's rates again, where they are the library's own; None where they are not."""
-    found = [KNOWN.get(rate) for rate in (rates if isinstance(rates, Sequence) else (rates,))]
-    return None if None in found else found
+    given = tuple(rates) if isinstance(rates, Sequence) else (rates,)
+    return [KNOWN[rate] for rate in given] if all(rate in KNOWN for rate in given) else None
 
 
 def period_of_validation(experiment: Experiment, workdir: str | Path | None) -> int | None:

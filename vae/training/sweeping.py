@@ -17,6 +17,7 @@ from vae.training.reading import require_read
 from vae.training.records import Record
 from vae.training.run import due, warmed_up, window_record
 from vae.training.state import TrainState
+from vae.training.sweep_tables import figure_of, table_of
 from vae.training.validation import validator
 from vae.types import Trained
 
@@ -56,14 +57,10 @@ class Swept(NamedTuple):
 
     def table(self, metric: str | None = None) -> str:
         """A Markdown table: per setting, the mean over seeds of each number of the last validation, +- its standard error."""
-        from vae.training.sweep_tables import table_of
-
         return table_of(self.members, metric)
 
     def figure(self, metric: str | None = None) -> Any:
         """The selected metric against each swept setting, a dot per seed; a matplotlib figure."""
-        from vae.training.sweep_tables import figure_of
-
         return figure_of(self.members, metric or self.plan.select.metric)
 
     def __repr__(self) -> str:
