@@ -6,14 +6,9 @@ example; the batch is the `jax.vmap` in `vae.objectives.over_batch`.
 
 import contextlib
 import math
-<<<<<<< HEAD
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple
-=======
-from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
->>>>>>> wt-names
 
 import jax
 import jax.numpy as jnp
@@ -241,11 +236,11 @@ class Summand(NamedTuple):
 
 @runtime_checkable
 class Loss(Protocol):
-    """A batch -> a scalar or one per player, and what is only worth logging."""
+    """A batch, or one per feed -> a scalar or one per player, and what is only worth logging."""
 
     def __call__(
-        self, params: Params, carried: Carried, key: Key, batch: Batch, settings: Settings, model: Model, /
-    ) -> tuple[PyTree, tuple[Terms, dict[str, Any]]]: ...
+        self, params: Params, carried: Carried, key: Key, batch: Any, settings: Settings, model: Model, /
+    ) -> tuple[PyTree, tuple[Any, dict[str, Any]]]: ...
 
 
 class Objective(NamedTuple):

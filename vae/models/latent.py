@@ -28,15 +28,12 @@ def variational_autoencoder(
     data:       shape and space of one example.
     context:    an example of what is conditioned on (arrays or ShapeDtypeStructs), () for nothing; that of the data by default.
     """
-<<<<<<< HEAD
     context = data.context if context is None else context
-=======
     if encoder.stochastic:
         raise ValueError(
             "variational_autoencoder got a stochastic encoder, wanted one without dropout: it runs once for all draws of z and "
             "has no key; use dropout in the decoder."
         )
->>>>>>> wt-names
     x_example = jax.ShapeDtypeStruct(data.shape, jnp.uint8 if data.space == "uint8" else jnp.float32)
     encoded = jax.ShapeDtypeStruct(posterior.outputs, jnp.float32)
     shared = posterior.init is not None
