@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import vae
 from vae import objectives
 from vae.command import ComparisonFlags
-from vae.evaluation.comparison import with_first
+from vae.evaluation.comparison import pairs_with_first
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def names(config: Config) -> list[str]:
 def pairs(config: Config) -> list[tuple[str, str]]:
     """Each with the reference, and the two gradients of the same bound."""
     *_, iwae, dreg = names(config)
-    return [*with_first(names(config)), (dreg, iwae)]
+    return [*pairs_with_first(names(config)), (dreg, iwae)]
 
 
 if __name__ == "__main__":

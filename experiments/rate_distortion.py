@@ -74,6 +74,4 @@ def point_of(label: str, rate: dict, distortion: dict) -> visualise.RateDistorti
 if __name__ == "__main__":
     columns = {"elbo": ("ELBO", 2), **COLUMNS}
     title = "Rate against distortion"
-    vae.command.comparison(
-        variants, title=title, presets=PRESETS, smoke=SMOKE, columns=columns, figure=figure, pairs=pairs
-    )
+    vae.command.comparison(variants, title=title, presets=PRESETS, smoke=SMOKE, columns=columns, figure=figure, pairs=pairs)

@@ -11,23 +11,20 @@ figure 3 and section 6.1; Higgins et al. 2017; the metrics as in Locatello et al
 
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 
 import vae
 from vae import objectives
 from vae.command import ComparisonFlags
 from vae.data import Dataset, Split
-from vae.evaluation import disentanglement
+from vae.evaluation import disentanglement, of_means
 from vae.visualise.comparisons import Trade, trade_offs
 
 BETA, TC = "beta-VAE", "beta-TC-VAE"
 SCORES = {
     "mig": ("MIG", 3),
     "factor_vae": ("FactorVAE score", 3),
-    "dci_disentanglement": ("DCI disentanglement", 3),
-    "dci_completeness": ("DCI completeness", 3),
-    "dci_informativeness": ("DCI informativeness", 3),
+    **{f"dci_{part}": (f"DCI {part}", 3) for part in disentanglement.DCI._fields},
 }
 COLUMNS = {"distortion": ("distortion", 2), "rate": ("rate", 2), **SCORES}
 DRAWN = ("mig", "factor_vae", "dci_disentanglement")
@@ -62,7 +59,7 @@ SMOKE = {"stride": 8, "hidden": (16,), "betas": (4.0,), "points": 1_000, "trees"
 def variants(config: Config) -> dict[str, vae.Experiment]:
     """Both methods at every beta, and the VAE, which is both at beta 1."""
     splits = vae.data.image_splits(thinned(vae.data.load("sprites"), config.stride, config.points))
-    vae_of_both = vae.Experiment(
+    common = vae.Experiment(
         data=splits,
         model=vae.reference_to(vae.models.mlp, latent_dim=config.latent_dim, hidden=config.hidden),
         steps=config.steps,
@@ -71,8 +68,8 @@ def variants(config: Config) -> dict[str, vae.Experiment]:
         schedules={"learning_rate": vae.schedules.cosine(config.steps)},
     )
     penalty = objectives.total_correlation(splits.train.size)
-    separate = vae_of_both._replace(objective=objectives.elbo(regularisers=[penalty], monitors=()))
-    whole = {name_of(BETA, beta): at(vae_of_both, config, beta=beta) for beta in (1.0, *config.betas)}
+    separate = common._replace(objective=objectives.elbo(regularisers=[penalty], monitors=()))
+    whole = {name_of(BETA, beta): at(common, config, beta=beta) for beta in (1.0, *config.betas)}
     return whole | {name_of(TC, beta): at(separate, config, total_correlation=beta - 1.0) for beta in config.betas}
 
 
@@ -104,33 +101,15 @@ def thinned(dataset: Dataset, stride: int, points: int) -> Dataset:
 
 
 def scores(config: Config) -> dict:
-    """The metrics of posterior means; DCI by forests, as in its paper, too shallow to learn codes by heart.
-
-    Every split may choose among all dimensions: a random few would lend importance to those that tell nothing.
-    """
-
-    def forest(seed: int):
-        from sklearn.ensemble import RandomForestClassifier
-
-        return RandomForestClassifier(config.trees, max_depth=FOREST_DEPTH, max_features=None, random_state=seed)
-
+    """The metrics of posterior means; DCI by forests, as in its paper."""
+    forest = disentanglement.random_forest(config.trees, FOREST_DEPTH)
     return {
-        "mig": of_codes(disentanglement.mig),
-        "factor_vae": of_codes(
+        "mig": of_means(disentanglement.mig),
+        "factor_vae": of_means(
             lambda codes, factors: disentanglement.factor_vae_score(disentanglement.from_table(codes, factors), seed=0)
         ),
-        "dci": of_codes(lambda codes, factors: disentanglement.dci(codes, factors, seed=0, estimator=forest)._asdict()),
+        "dci": of_means(lambda codes, factors: disentanglement.dci(codes, factors, seed=0, estimator=forest)._asdict()),
     }
-
-
-def of_codes(metric: Callable) -> Callable:
-    """The metric of codes and factors as a score of a trained model."""
-
-    def score(trained: vae.Trained, examples: Examples):
-        (codes,) = encode(trained, examples.x, jax.random.key(0))
-        return metric(np.asarray(codes), examples.labels)
-
-    return score
 
 
 def figure(config: Config, found: vae.Comparison, title: str):
@@ -147,13 +126,6 @@ def figure(config: Config, found: vae.Comparison, title: str):
 
 
 if __name__ == "__main__":
-    vae.command.comparison(
-        variants,
-        title="Disentanglement against reconstruction; numbers are beta",
-        presets=PRESETS,
-        smoke=SMOKE,
-        columns=COLUMNS,
-        figure=figure,
-        pairs=pairs,
-        scores=scores,
-    )
+    title = "Disentanglement against reconstruction; numbers are beta"
+    own = {"columns": COLUMNS, "figure": figure, "pairs": pairs, "scores": scores}
+    vae.command.comparison(variants, title=title, presets=PRESETS, smoke=SMOKE, **own)

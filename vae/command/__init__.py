@@ -1,4 +1,4 @@
-"""The command line: one line at the end of a script makes it train, resume, evaluate, sample and measure its gaps, or compare."""
+"""The command line: one line at the end of a script makes it train, resume, evaluate and sample, or compare models."""
 
 from vae.command.comparing import ComparisonFlags as ComparisonFlags
 from vae.command.comparing import comparison as comparison

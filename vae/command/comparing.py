@@ -17,7 +17,7 @@ from vae.reports.comparing import Comparison, compare, with_data
 from vae.training.experiment import Experiment
 from vae.training.fitting import data_sha256
 from vae.training.identity import feed_digest
-from vae.training.origin import CLASS, to_json
+from vae.training.origin import flags_as_json
 from vae.training.provenance import provenance, write_json
 
 SMOKE = {"steps": 40, "seeds": 2, "images": 40, "samples": 20}
@@ -127,7 +127,9 @@ def first_data(variants: Mapping[str, Experiment]) -> str:
     """The digest of the first variant's training data."""
     splits: Splits = next(iter(variants.values())).data
     digests = each_feed(feed_digest, splits.train)
-    return data_sha256({f"train/{name}": digest for name, digest in digests.items()} if isinstance(digests, dict) else {"train": digests})
+    return data_sha256(
+        {f"train/{name}": digest for name, digest in digests.items()} if isinstance(digests, dict) else {"train": digests}
+    )
 
 
 def write(config: Any, name: str, found: Comparison, table: str, figure: Any, data: str) -> None:
@@ -135,8 +137,7 @@ def write(config: Any, name: str, found: Comparison, table: str, figure: Any, da
     from vae import visualise
 
     config.workdir.mkdir(parents=True, exist_ok=True)
-    flags = {flag: value for flag, value in to_json(config).items() if flag != CLASS}
-    record = {"config": flags, **found.numbers, "provenance": provenance(sys.argv, data)}
+    record = {"config": flags_as_json(config), **found.numbers, "provenance": provenance(sys.argv, data)}
     write_json(config.workdir / f"{name}.json", record)
     (config.workdir / f"{name}.md").write_text(table, encoding="utf-8")
     visualise.save(figure, config.workdir / f"{name}.png")

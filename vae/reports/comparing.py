@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from vae.data.view import TEST_LIMIT
-from vae.evaluation.comparison import COLUMNS, Measured, compared, figure_of_models, measure, table_of_models, with_first
+from vae.evaluation.comparison import COLUMNS, Measured, compared, figure_of_models, measure, pairs_with_first, table_of_models
 from vae.evaluation.examples import Examples
 from vae.rates import Rates, analytic
 from vae.reports.evaluation import examples_of
@@ -47,7 +47,7 @@ class Comparison(NamedTuple):
 
     def figure(self, title: str = "Models beside each other") -> Any:
         """How far each variant's NLL is from the first one's, its rate and its active units; a matplotlib figure."""
-        return figure_of_models(compared(self.measured, with_first(self.measured)), title)
+        return figure_of_models(compared(self.measured, pairs_with_first(self.measured)), title)
 
     def __repr__(self) -> str:
         seeds, examples = next(iter(self.measured.values())).nll.shape
@@ -78,8 +78,8 @@ def compare(
     samples: importance samples per example.
     limit:   test examples, of those of the first variant's data from their start, for everything but the scores.
     pairs:   (a, b) for each difference a - b; by default every later variant with the first.
-    scores:  name -> function(trained, examples) -> a number of a run, or a mapping of some, which are then called name_key. They
-             see all test examples, 10,000 at most.
+    scores:  name -> function(trained, examples) -> a number of a run, or a mapping of some, then called name_key. They see all
+             test examples, 10,000 at most.
     rates:   what a latent group costs, for all variants alike; `vae.objectives.log_ratio` where its KL has no closed form.
     host:    as for `vae.sweep`.
     each:    called with every variant's name and numbers as soon as they are there.
@@ -89,7 +89,7 @@ def compare(
 
     Raises ValueError for no variants, for pairs of others, and for numbers out of range.
     """
-    pairs = with_first(variants) if pairs is None else list(pairs)
+    pairs = pairs_with_first(variants) if pairs is None else list(pairs)
     require_usable(variants, pairs, scores or {}, samples=samples, limit=limit)
     variants = with_data(variants)
     first = next(iter(variants.values()))
