@@ -27,8 +27,8 @@ Figures = dict[str, "matplotlib.figure.Figure"]
 PAIRS, SHOWN_DIMENSIONS, STEPS = 20, 12, 9
 FEW_CONTEXTS, SAMPLES_PER_CONTEXT = 16, 10
 WALKED_FROM_ABOVE = (
-    "In each row one latent dimension moves and the others of its group stay where they are; the groups after it are drawn from "
-    "the prior given it, with the same noise in every image."
+    "In each row one latent dimension moves and the others of its group stay where they are; the groups after it are drawn "
+    "from the prior given it, with the same noise in every image."
 )
 PICTURED_SPACES, CHANNELS = ("binary", "uint8", "real"), (1, 3, 4)
 
