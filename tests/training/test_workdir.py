@@ -71,7 +71,10 @@ OTHERS = [
     (digests(**{"parent/codes": "x"}), r"the parent is another \(codes\)"),
     (digests(step="x"), "the training step computes something else"),
     (digests(step="x", objective="x", model="x"), "the objective computes something else;"),
-    (digests(step="x", objective="x", model="x", start="x"), "the first state is made otherwise .*; the objective .*; the model"),
+    (
+        digests(step="x", objective="x", model="x", start="x"),
+        "the first state is made otherwise .*; the objective .*; the model",
+    ),
     (digests(step="x", optimiser="x"), "the optimiser computes something else"),
     (flags(digests(step="x", model="x"), hidden=(4,)), r"hidden is \[4, 4\] there, \[4\] now"),
 ]

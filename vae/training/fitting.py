@@ -5,14 +5,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-
 from vae.data.feeds import each_feed
 from vae.reference import Reference
 from vae.training import workdir as files
 from vae.training.experiment import Experiment, Host, Plan, planned, require_positive
-from vae.training.identity import flags, identity_of, versions
+from vae.training.identity import flags, identity_of, numbers_of, versions
 from vae.training.journal import open_journal
 from vae.training.reading import require_read
 from vae.training.records import Record
@@ -98,29 +95,15 @@ def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | 
 
 def config_of(plan: Plan, model: Any, host: Host) -> dict[str, Any]:
     """What is written of a run in `config.json`: its script for people, its numbers, and the digests of what it computes."""
-    experiment = plan.experiment
     return {
         "origin": None if host.origin is None else host.origin._asdict(),
         "model": model._asdict() if isinstance(model, Reference) else None,
-        "run": {
-            "steps": experiment.steps,
-            "batch_size": experiment.batch_size,
-            "seed": seed_as_json(experiment.seed),
-            "settings": {name: float(level) for name, level in experiment.settings.items()},
-            "average_decay": experiment.average_decay,
-            "validate_every": plan.validate_every,
-            "select": list(plan.select),
-        },
+        "run": numbers_of(plan),
         "data": spec_to_json(plan.spec),
         "precision": flags(),
         "digests": identity_of(plan),
         "versions": versions(),
     }
-
-
-def seed_as_json(seed: Any) -> int | list[int]:
-    """A seed, or the words of a key."""
-    return np.asarray(jax.random.key_data(seed)).tolist() if isinstance(seed, jax.Array) else int(seed)
 
 
 def period_of_validation(experiment: Experiment, workdir: str | Path | None) -> int | None:
