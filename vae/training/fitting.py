@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+<<<<<<< HEAD
 import jax
 import numpy as np
 
@@ -12,6 +13,13 @@ from vae.reference import Reference
 from vae.training import workdir as files
 from vae.training.experiment import Experiment, Host, Plan, planned, require_positive
 from vae.training.identity import combined, flags, identity_of, versions
+=======
+from vae.data.feeds import each_feed
+from vae.reference import Reference
+from vae.training import workdir as files
+from vae.training.experiment import Experiment, Host, Plan, planned, require_positive
+from vae.training.identity import flags, identity_of, numbers_of, versions
+>>>>>>> wt-tests
 from vae.training.journal import open_journal
 from vae.training.reading import require_read
 from vae.training.records import Record
@@ -98,10 +106,10 @@ def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | 
 
 def config_of(plan: Plan, model: Any, host: Host) -> dict[str, Any]:
     """What is written of a run in `config.json`: its script for people, its numbers, and the digests of what it computes."""
-    experiment = plan.experiment
     return {
         "origin": None if host.origin is None else host.origin._asdict(),
         "model": model._asdict() if isinstance(model, Reference) else None,
+<<<<<<< HEAD
         "source": experiment.data._asdict() if isinstance(experiment.data, Reference) else None,
         "rates": names_of_rates(plan.objective.rates),
         "run": {
@@ -113,6 +121,9 @@ def config_of(plan: Plan, model: Any, host: Host) -> dict[str, Any]:
             "validate_every": plan.validate_every,
             "select": list(plan.select),
         },
+=======
+        "run": numbers_of(plan),
+>>>>>>> wt-tests
         "data": spec_to_json(plan.spec),
         "precision": flags(),
         "digests": identity_of(plan),
@@ -120,6 +131,7 @@ def config_of(plan: Plan, model: Any, host: Host) -> dict[str, Any]:
     }
 
 
+<<<<<<< HEAD
 def seed_as_json(seed: Any) -> int | list[int]:
     """A seed, or the words of a key."""
     return np.asarray(jax.random.key_data(seed)).tolist() if isinstance(seed, jax.Array) else int(seed)
@@ -131,6 +143,8 @@ def names_of_rates(rates: Rates) -> list[str] | None:
     return [KNOWN[rate] for rate in given] if all(rate in KNOWN for rate in given) else None
 
 
+=======
+>>>>>>> wt-tests
 def period_of_validation(experiment: Experiment, workdir: str | Path | None) -> int | None:
     """The period given; where none is, that of the run that is resumed, since raising its steps must not move it."""
     if experiment.validate_every is not None or workdir is None or not (Path(workdir) / files.CONFIG).is_file():
