@@ -87,7 +87,7 @@ def main(config: Config) -> int:
         ).states
         measured[name] = comparison.measure(model, states, data.x, config.samples)
         print(f"{name}: NLL at most {measured[name].nll.mean():.2f}, rate {measured[name].rate.mean():.2f}", flush=True)
-    numbers = comparison.compared(measured, comparison.with_first(measured))
+    numbers = comparison.compared(measured, comparison.pairs_with_first(measured))
     figure = comparison.figure_of_models(numbers, "Remedies against collapse, with a decoder that sees earlier pixels")
     comparison.write(config, "collapse", numbers, comparison.table_of_models(numbers), figure, data.sha256)
     return 0

@@ -5,7 +5,7 @@ what other test images would change; `sd_seeds`, the standard deviation over see
 """
 
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -13,31 +13,33 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from vae.data.feed import Feed
 from vae.training.sweep import Swept, run_of, sweep
 
 from experiments import command_line
 from vae import schedules, visualise
 from vae.data.dataset import Dataset
-from vae.data.feeds import Feed
 from vae.data.view import evaluation_images, training_feed
-from vae.evaluation.arrays import standard_error
-from vae.evaluation.evidence import elbo_terms, importance_sampled_evidence
-from vae.evaluation.latents import active_units, encode
-from vae.objectives import total_rate
+from vae.evaluation.comparison import (
+    COLUMNS,
+    NOISE_SEED,
+    Measured,
+    by_level,
+    compared,
+    figure_of_models,
+    pairs_with_first,
+    table_of_models,
+)
+from vae.evaluation.comparison import measure as measure_runs
+from vae.evaluation.examples import Examples
 from vae.training.provenance import provenance, write_json
 from vae.training.state import TrainState, usable_params
 from vae.types import Key, Model, Objective, Trained
-from vae.visualise.comparisons import Interval, intervals
 
-EVALUATION_SEED = 5_003
+__all__ = ["COLUMNS", "NOISE_SEED", "by_level", "compared", "figure_of_models", "pairs_with_first", "table_of_models"]
+"""The statistics, under the name by which the scripts know them."""
+
 ADAM = optax.adam(1.0)  # the learning rate is a setting, which a schedule multiplies
-Summary = dict[str, Any]
-COLUMNS = {
-    "nll": ("NLL, at most", 2),
-    "rate": ("rate", 2),
-    "distortion": ("distortion", 2),
-    "active_units": ("active units", 1),
-}
 
 
 class Flags(Protocol):
@@ -87,22 +89,6 @@ class Shown(NamedTuple):
     sha256: str
 
 
-class Measured(NamedTuple):
-    """What was measured of runs on the same test images, in nats per image.
-
-    nll:        (runs, images) minus the importance-weighted bound: the NLL is at most that.
-    rate:       (runs, images) KL of the posterior to the prior.
-    distortion: (runs, images) minus log p(x | z) at one z.
-    scores:     by name, (runs,); "active_units" are the dimensions with Var_x E_q[z | x] > 0.01, "nll_se_mc" the Monte Carlo
-                error of the mean of `nll`.
-    """
-
-    nll: np.ndarray
-    rate: np.ndarray
-    distortion: np.ndarray
-    scores: dict[str, np.ndarray]
-
-
 def shown(dataset: Dataset, images: int) -> Shown:
     """The training split and the first test images."""
     x, _ = evaluation_images(dataset, "test", "dynamic", images)
@@ -146,122 +132,13 @@ def train(
 
 def measure(model: Model, states: TrainState, x: jax.Array, samples: int) -> Measured:
     """Every run of a sweep on the same images, with the same noise for each image; `samples` importance samples."""
-    nll, rate, distortion, error, active = zip(*each_run(states, lambda s: _measure(model, s, x, samples)), strict=True)
-    scores = {"active_units": np.array(active, np.float64), "nll_se_mc": np.array(error)}
-    return Measured(np.stack(nll), np.stack(rate), np.stack(distortion), scores)
+    runs = each_run(states, lambda s: Trained(model, usable_params(s), s.model_state))
+    return measure_runs(runs, Examples(x), samples=samples)
 
 
 def each_run(states: TrainState, function: Callable[[TrainState], Any]) -> list:
     """A function of every run of a sweep."""
     return [function(run_of(states, i)) for i in range(len(states.step))]
-
-
-def _measure(model: Model, state: TrainState, x: jax.Array, samples: int) -> tuple:
-    terms_key, evidence_key, encode_key = jax.random.split(jax.random.key(EVALUATION_SEED), 3)
-    trained = Trained(model, usable_params(state), state.model_state)
-    terms = elbo_terms(trained, x, terms_key)
-    evidence = importance_sampled_evidence(trained, x, evidence_key, samples=samples)
-    error = np.asarray(evidence.monte_carlo_error, np.float64)
-    return (
-        -np.asarray(evidence.log_evidence, np.float64),
-        np.asarray(total_rate(terms), np.float64),
-        -np.asarray(terms.log_likelihood, np.float64),
-        np.sqrt(np.sum(np.square(error))) / error.size,
-        sum(int(active_units(group).sum()) for group in encode(trained, x, encode_key)),
-    )
-
-
-def by_level(measured: Measured, seeds: int) -> list[Measured]:
-    """The runs of each level, the seeds innermost."""
-    levels = len(measured.nll) // seeds
-    return [jax.tree.map(lambda rows, i=i: rows[i * seeds : (i + 1) * seeds], measured) for i in range(levels)]
-
-
-def over_seeds(values: Any) -> Summary:
-    """Mean and standard deviation of one number per seed, and the numbers."""
-    values = np.asarray(values, np.float64)
-    spread = float(values.std(ddof=1)) if len(values) > 1 else None
-    return {"mean": float(values.mean()), "sd_seeds": spread, "per_seed": values.tolist()}
-
-
-def over_images(values: np.ndarray) -> Summary:
-    """The mean of (seeds, images) numbers with both errors."""
-    return {**over_seeds(values.mean(axis=1)), "se_images": standard_error(values.mean(axis=0))}
-
-
-def summary(measured: Measured) -> dict[str, Summary]:
-    """The numbers of one model."""
-    elbo = -(measured.rate + measured.distortion)
-    by_image = {"nll": measured.nll, "elbo": elbo, "rate": measured.rate, "distortion": measured.distortion}
-    scores = {name: over_seeds(values) for name, values in measured.scores.items()}
-    return {name: over_images(values) for name, values in by_image.items()} | scores
-
-
-def paired(a: Measured, b: Measured) -> dict[str, Summary]:
-    """The numbers of a minus b, image by image and seed by seed."""
-    return summary(jax.tree.map(np.subtract, a, b))
-
-
-def compared(measured: Mapping[str, Measured], pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    """The numbers of every model, and of the difference a - b of every pair (a, b)."""
-    return {
-        "models": {name: summary(of) for name, of in measured.items()},
-        "differences": {difference(a, b): paired(measured[a], measured[b]) for a, b in pairs},
-    }
-
-
-def difference(a: str, b: str) -> str:
-    """What the difference of two models is called."""
-    return f"{a} minus {b}"
-
-
-def with_first(names: Iterable[str]) -> list[tuple[str, str]]:
-    """Every model after the first, paired with the first."""
-    first, *others = names
-    return [(name, first) for name in others]
-
-
-def cell(numbers: Summary, digits: int = 2) -> str:
-    """A mean with its errors as text: over images where there is one, then over seeds."""
-    errors = [numbers[name] for name in ("se_images", "sd_seeds") if numbers.get(name) is not None]
-    return " ± ".join(f"{number:.{digits}f}" for number in [numbers["mean"], *errors])
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, aligned so that it reads well on a screen too."""
-    widths = [max(len(line[i]) for line in (header, *rows)) for i in range(len(header))]
-    lines = [[text.ljust(width) for text, width in zip(line, widths, strict=True)] for line in (header, *rows)]
-    lines.insert(1, ["-" * width for width in widths])
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
-
-
-def table_of_models(numbers: Mapping[str, Any], columns: Mapping[str, tuple[str, int]] = COLUMNS) -> str:
-    """The numbers of `compared`, a row for each model and for each difference.
-
-    columns: by quantity, the head of the column and the number of digits.
-    """
-    named = {**numbers["models"], **numbers["differences"]}
-    rows = [[name, *(cell(of[quantity], digits) for quantity, (_, digits) in columns.items())] for name, of in named.items()]
-    return table(["", *(head for head, _ in columns.values())], rows)
-
-
-def figure_of_models(numbers: Mapping[str, Any], title: str) -> Any:
-    """The numbers of `compared`: how far each model's NLL is from the first one's, its rate and its active units."""
-    models = numbers["models"]
-    first, *others = models
-    gains = [interval(name, numbers["differences"][difference(name, first)]["nll"]) for name in others]
-    paired_panel = f"NLL minus that of {first} (nats)"
-    panels = {
-        paired_panel: [Interval(first, 0.0), *gains],
-        "rate (nats)": [interval(name, of["rate"]) for name, of in models.items()],
-        "active units": [interval(name, of["active_units"]) for name, of in models.items()],
-    }
-    return intervals(panels, title, zero=(paired_panel,), note="bars: one standard error over test images")
-
-
-def interval(label: str, numbers: Summary) -> Interval:
-    """A row of a figure: bars of one standard error over images where there is one."""
-    return Interval(label, numbers["mean"], numbers.get("se_images") or 0.0, tuple(numbers["per_seed"]))
 
 
 def write(config: Flags, name: str, numbers: Mapping[str, Any], text: str, figure: Any, data_sha256: str) -> None:

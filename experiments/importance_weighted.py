@@ -67,7 +67,7 @@ def main(config: Config) -> int:
         measured[name] = comparison.measure(model, states, data.x, config.samples)
         print(f"{name}: NLL at most {measured[name].nll.mean():.2f}", flush=True)
     *_, iwae, dreg = measured
-    numbers = comparison.compared(measured, [*comparison.with_first(measured), (dreg, iwae)])
+    numbers = comparison.compared(measured, [*comparison.pairs_with_first(measured), (dreg, iwae)])
     figure = comparison.figure_of_models(numbers, "The bound that is trained on, and what the model is worth")
     text = comparison.table_of_models(numbers)
     comparison.write(config, "importance_weighted", numbers, text, figure, data.sha256)

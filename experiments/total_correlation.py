@@ -118,7 +118,7 @@ def scores_of(config: Config, model: Model, states: TrainState, x: jax.Array, fa
     """Every metric of every run, from the posterior means of the same test images."""
 
     def of_run(state: TrainState) -> dict[str, float]:
-        (codes,) = encode(Trained(model, state.params, state.model_state), x, jax.random.key(comparison.EVALUATION_SEED))
+        (codes,) = encode(Trained(model, state.params, state.model_state), x, jax.random.key(comparison.NOISE_SEED))
         return scores_of_codes(np.asarray(codes), factors, config.trees)
 
     rows = comparison.each_run(states, of_run)
