@@ -57,13 +57,13 @@ def main(
     )
 
 
-def config_class(experiment: Callable) -> Any:
-    """The dataclass of a script's flags, from the annotation of its experiment's argument."""
-    hints = [hint for name, hint in typing.get_type_hints(experiment).items() if name != "return"]
-    if len(hints) != 1 or not isinstance(hints[0], type) or not issubclass(hints[0], Flags):
+def config_class(function: Callable, common: type = Flags) -> Any:
+    """The dataclass of a script's flags, which extends the common ones, from the annotation of its function's argument."""
+    hints = [hint for name, hint in typing.get_type_hints(function).items() if name != "return"]
+    if len(hints) != 1 or not isinstance(hints[0], type) or not issubclass(hints[0], common):
         raise TypeError(
-            f"{experiment.__qualname__} takes {hints}; wanted one argument, annotated with a frozen dataclass that extends "
-            "vae.Flags."
+            f"{function.__qualname__} takes {hints}; wanted one argument, annotated with a frozen dataclass that extends "
+            f"{common.__qualname__} of vae.command."
         )
     return hints[0]
 
