@@ -75,12 +75,14 @@ def contexts_for(loaded: Loaded, config: Config) -> tuple[Any, tuple[str, ...]]:
 
 
 def draw(loaded: Loaded, means: np.ndarray, names: tuple[str, ...], config: Config, output: Path) -> bool:
-    """Draw the samples as a grid, where they are images."""
+    """Draw the samples as a grid, where they are images: a row for each context, where all have as many."""
     from vae import visualise
 
     if not is_picture(loaded.spec, means):
         return False
-    by = f" by {', '.join(names)}" if names else ""
-    title = f"{config.number} samples from the prior{by}, decoder means, temperature {config.temperature:g}"
-    visualise.save(visualise.image_grid(as_picture(means, loaded.spec.space), title=title), output)
+    title = f"{config.number} samples from the prior{' by context' if names else ''}: decoder means, T = {config.temperature:g}"
+    rows = len(names) if names and config.number % len(names) == 0 else 0
+    columns = config.number // rows if rows else None
+    images = as_picture(means, loaded.spec.space)
+    visualise.save(visualise.image_grid(images, columns, title, row_names=names if rows else ()), output)
     return True

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import elbo_terms, importance_sampled_evidence, rates_of
 from vae.evaluation.examples import Examples
 from vae.evaluation.latents import active_units, encode
-from vae.evaluation.report import standard_error
 from vae.objectives import Rate, analytic, total_rate
 from vae.types import Trained
 from vae.visualise.comparisons import Interval, intervals
