@@ -52,10 +52,17 @@ from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Pr
 if TYPE_CHECKING:
     from vae import command, reports
     from vae.command import Flags, main
+    from vae.reports.comparing import Comparison, compare
     from vae.reports.evaluation import Report
 
 LAZY = {"command": "vae.command", "reports": "vae.reports"}
-LAZY_NAMES = {"Flags": "vae.command", "main": "vae.command", "Report": "vae.reports.evaluation"}
+LAZY_NAMES = {
+    "Comparison": "vae.reports.comparing",
+    "Flags": "vae.command",
+    "Report": "vae.reports.evaluation",
+    "compare": "vae.reports.comparing",
+    "main": "vae.command",
+}
 
 if not TYPE_CHECKING:
 
@@ -71,6 +78,7 @@ if not TYPE_CHECKING:
 __all__ = [
     "Batch",
     "Bernoulli",
+    "Comparison",
     "Data",
     "Experiment",
     "Family",
@@ -94,6 +102,7 @@ __all__ = [
     "Trained",
     "batch_at",
     "command",
+    "compare",
     "data",
     "describe",
     "discrepancies",

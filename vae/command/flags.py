@@ -1,13 +1,15 @@
 """The flags that every training script has; a script's own dataclass adds to them."""
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from vae.data.view import TEST_LIMIT
+from vae.reference import name_of
 from vae.training.experiment import Experiment, Host, Origin, Select
 from vae.training.load import load_run
 from vae.training.records import WeightsAndBiases, Writer
@@ -65,13 +67,14 @@ class Flags:
     """Draw a progress bar."""
 
 
-Config = TypeVar("Config", bound=Flags)
-
-
-def smoked(config: Config, preset: Config, small: dict[str, Any]) -> Config:
+def smoked(config: Any, preset: Any, small: Mapping[str, Any]) -> Any:
     """The same run in a few seconds; what differs from the preset was asked for and stays."""
-    changes = {**SMOKE, **small}
-    return dataclasses.replace(config, **{n: v for n, v in changes.items() if getattr(config, n) == getattr(preset, n)})
+    return dataclasses.replace(config, **{n: v for n, v in small.items() if getattr(config, n) == getattr(preset, n)})
+
+
+def name_of_module(function: Callable) -> str:
+    """The last part of the name of a script's module: what its files and folders are called."""
+    return name_of(function).partition(":")[0].rpartition(".")[2]
 
 
 def require_usable(config: Flags) -> None:

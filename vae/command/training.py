@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vae.command.evaluating import evaluate_run
-from vae.command.flags import UNSEEN, Flags, host_of, require_usable, smoked, stop_of, with_flags
+from vae.command.flags import SMOKE, UNSEEN, Flags, host_of, name_of_module, require_usable, smoked, stop_of, with_flags
 from vae.description import describe
-from vae.reference import name_of
 from vae.reports.evaluation import PROTOCOL
 from vae.training.digest import tree_sha256
 from vae.training.experiment import objective_of, selection, splits_of
@@ -30,7 +29,7 @@ class Script(NamedTuple):
 def train(script: Script, config: Flags) -> int:
     """Train, evaluate, draw; return the exit code."""
     preset = script.presets.get(config.preset, script.presets["default"])
-    config = smoked(config, preset, dict(script.smoke)) if config.smoke else config
+    config = smoked(config, preset, {**SMOKE, **script.smoke}) if config.smoke else config
     require_usable(config)
     workdir = workdir_of(script, config)
     experiment = with_flags(script.experiment(config), config)
@@ -54,7 +53,7 @@ def workdir_of(script: Script, config: Flags) -> Path:
         return config.workdir
     if script.workdir is not None:
         return script.workdir(config)
-    return Path("runs") / name_of(script.experiment).partition(":")[0].rpartition(".")[2]
+    return Path("runs") / name_of_module(script.experiment)
 
 
 def parent_of(config: Flags) -> dict[str, Any] | None:

@@ -34,4 +34,5 @@ from vae.evaluation.gaps import gap_summary as gap_summary
 from vae.evaluation.gaps import inference_gaps as inference_gaps
 from vae.evaluation.latents import active_units as active_units
 from vae.evaluation.latents import encode as encode
+from vae.evaluation.latents import of_means as of_means
 from vae.evaluation.pareto import pareto_k as pareto_k

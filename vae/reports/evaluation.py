@@ -143,9 +143,9 @@ def bound(summary: Mapping[str, Any]) -> tuple[str, str]:
 def rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The lines of the table."""
     lines = [
-        ("ELBO", f"{summary['elbo']:.2f} +- {summary['elbo_se_images']:.2f}"),
+        ("ELBO", f"{summary['elbo']:.2f} +- {summary['elbo_se_images']:.2f}" if summary["elbo"] is not None else "none"),
         ("  log-likelihood", f"{summary['log_likelihood']:.2f}"),
-        ("  KL", f"{summary['kl']:.2f}"),
+        ("  KL", f"{summary['kl']:.2f}" if summary["kl"] is not None else "none"),
         bound(summary),
     ]
     if summary["nll_se_images"] is not None:
@@ -157,7 +157,8 @@ def rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ]
     if summary["share_pareto_k_over_0_7"] is not None:
         lines.append(("  images with a Pareto k over 0.7", f"{100 * summary['share_pareto_k_over_0_7']:.0f} %"))
-    lines.append(("active units", f"{summary['active_units']} of {summary['latent_dimensions']}"))
+    if summary["active_units"] is not None:
+        lines.append(("active units", f"{summary['active_units']} of {summary['latent_dimensions']}"))
     if summary["bits_per_dim"] is not None:
         lines.append(("bits per dimension", f"{summary['bits_per_dim']:.4f}"))
     if summary["images_per_second"] is not None:

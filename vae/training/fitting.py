@@ -4,14 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-
 from vae.rates import KNOWN, Rates
 from vae.reference import Reference
 from vae.training import workdir as files
 from vae.training.experiment import Experiment, Host, Plan, planned, require_positive
-from vae.training.identity import combined, flags, identity_of, versions
+from vae.training.identity import combined, flags, identity_of, numbers_of, versions
 from vae.training.journal import open_journal
 from vae.training.reading import require_read
 from vae.training.records import Record
@@ -88,7 +85,7 @@ def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | 
     require_positive(log_every=host.log_every, **({} if host.save_every is None else {"save_every": host.save_every}))
     validate = validator(plan.objective, plan.splits.validation)
     require_read(plan)
-    config = None if workdir is None else config_of(plan, experiment.model, host)
+    config = None if workdir is None else config_of(plan, host)
     provenance = None if config is None else {"data_sha256": data_sha256(config["digests"]), **host.provenance}
     with open_journal(workdir, config, provenance, host.writers, resume) as journal:
         state, pending = journal.restore(plan.start)
@@ -96,33 +93,20 @@ def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | 
         return Fitted(plan.trained(state), state, journal.records, signal)
 
 
-def config_of(plan: Plan, model: Any, host: Host) -> dict[str, Any]:
+def config_of(plan: Plan, host: Host) -> dict[str, Any]:
     """What is written of a run in `config.json`: its script for people, its numbers, and the digests of what it computes."""
-    experiment = plan.experiment
+    data, model = plan.experiment.data, plan.experiment.model
     return {
         "origin": None if host.origin is None else host.origin._asdict(),
         "model": model._asdict() if isinstance(model, Reference) else None,
-        "source": experiment.data._asdict() if isinstance(experiment.data, Reference) else None,
+        "source": data._asdict() if isinstance(data, Reference) else None,
         "rates": names_of_rates(plan.objective.rates),
-        "run": {
-            "steps": experiment.steps,
-            "batch_size": experiment.batch_size,
-            "seed": seed_as_json(experiment.seed),
-            "settings": {name: float(level) for name, level in experiment.settings.items()},
-            "average_decay": experiment.average_decay,
-            "validate_every": plan.validate_every,
-            "select": list(plan.select),
-        },
+        "run": numbers_of(plan),
         "data": spec_to_json(plan.spec),
         "precision": flags(),
         "digests": identity_of(plan),
         "versions": versions(),
     }
-
-
-def seed_as_json(seed: Any) -> int | list[int]:
-    """A seed, or the words of a key."""
-    return np.asarray(jax.random.key_data(seed)).tolist() if isinstance(seed, jax.Array) else int(seed)
 
 
 def names_of_rates(rates: Rates) -> list[str] | None:

@@ -5,6 +5,7 @@ every process of one version of jax; array constants, which the text leaves out,
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from importlib import metadata
@@ -13,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jax.interpreters import partial_eval
 
 from vae.data.feeds import Feed, batch_like, each_feed
@@ -31,7 +32,9 @@ FLAGS = (
 )
 """Flags of jax that change what is traced or how it is computed."""
 
-_ADDRESS = re.compile(r"0x[0-9a-f]+")
+_UNTOLD = re.compile(r"0x[0-9a-f]+|\bname=\S+")
+"""What the text of a program holds that decides nothing: addresses, and what jitted functions are called."""
+
 _PART = re.compile("|".join(PARTS))
 
 
@@ -39,9 +42,30 @@ def identity(experiment: Experiment) -> dict[str, str]:
     """Digests of everything that decides the numbers of an experiment, by part: equal exactly if it is the same run.
 
     "step" is one training step, of which "model", "objective", "optimiser", "schedules" and "prepare" name the parts; "start"
-    the state before the first; "train" and "validation" the data in their order; "parent/NAME" the models it stands on.
+    the state before the first; "train" and "validation" the data in their order; "parent/NAME" the models it stands on;
+    "numbers" those that a person gave, the seed, the levels of the settings and how many steps among them.
     """
-    return identity_of(planned(experiment))
+    plan = planned(experiment)
+    return identity_of(plan) | {"numbers": hashlib.sha256(json.dumps(numbers_of(plan), sort_keys=True).encode()).hexdigest()}
+
+
+def numbers_of(plan: Plan) -> dict[str, Any]:
+    """The numbers that a person gave, as JSON; compared one by one, so that `steps` may rise."""
+    experiment = plan.experiment
+    return {
+        "steps": experiment.steps,
+        "batch_size": experiment.batch_size if isinstance(experiment.batch_size, int) else dict(experiment.batch_size),
+        "seed": seed_as_json(experiment.seed),
+        "settings": {name: float(level) for name, level in experiment.settings.items()},
+        "average_decay": experiment.average_decay,
+        "validate_every": plan.validate_every,
+        "select": list(plan.select),
+    }
+
+
+def seed_as_json(seed: Any) -> int | list[int]:
+    """A seed, or the words of a key."""
+    return np.asarray(jax.random.key_data(seed)).tolist() if isinstance(seed, jax.Array) else int(seed)
 
 
 def identity_of(plan: Plan) -> dict[str, str]:
@@ -82,8 +106,11 @@ def trained_digest(trained: Trained | PyTree) -> str:
 
 
 def feed_digest(feed: Feed) -> str:
-    """Of the stored arrays, in their order."""
-    return tree_sha256({"arrays": feed.arrays})
+    """Of the stored arrays, in their order, as the device has them: streamed data may be of 64 bits, resident ones are not."""
+    types = batch_like(feed.arrays, 1)
+    return tree_sha256(
+        {"arrays": jax.tree.map(lambda a, like: np.asarray(a).astype(like.dtype, copy=False), feed.arrays, types)}
+    )
 
 
 def prepare_digest(feed: Feed) -> str:
@@ -94,8 +121,8 @@ def prepare_digest(feed: Feed) -> str:
 def program_digests(program: ClosedJaxpr) -> dict[str, str]:
     """One digest of a whole traced program, "step", and one of each part that its scopes name."""
     hashes = {part: hashlib.sha256() for part in PARTS}
-    whole = hashlib.sha256(_ADDRESS.sub("", str(program.jaxpr)).encode())
-    for part, text, constants in equations(program.jaxpr, ""):
+    whole = hashlib.sha256(_UNTOLD.sub("", str(program.jaxpr)).encode())
+    for part, text, constants in equations(program, ""):
         own = [hashes[part]] if part else []
         for digest in own:
             digest.update(text.encode())
@@ -108,22 +135,33 @@ def program_digests(program: ClosedJaxpr) -> dict[str, str]:
     return {names[part]: digest.hexdigest() for part, digest in hashes.items()} | {"step": whole.hexdigest()}
 
 
-def equations(jaxpr: Jaxpr, part: str) -> Iterator[tuple[str, str, list]]:
-    """(part, text, array constants) of every equation at every depth; the innermost scope names the part."""
+def equations(program: ClosedJaxpr | Jaxpr, part: str, known: Mapping = {}) -> Iterator[tuple[str, str, list]]:
+    """(part, text, array constants) of every equation at every depth; the innermost scope names the part.
+
+    known: constants by the variables that stand for them, those that an outer program hands in.
+    """
+    jaxpr = program.jaxpr if isinstance(program, ClosedJaxpr) else program
+    known = {**known, **(dict(zip(jaxpr.constvars, program.consts)) if isinstance(program, ClosedJaxpr) else {})}
     for equation in jaxpr.eqns:
         found = _PART.findall(str(equation.source_info.name_stack))
         own = found[-1] if found else part
-        inner = list(inner_programs(equation.params))
         literals = [v.val for v in equation.invars if isinstance(v, Literal)]
         arrays = [value for value in literals if np.size(value) > 1]
+        arrays += [known[v] for v in equation.invars if not isinstance(v, Literal) and v in known]
         numbers = [repr(value) for value in literals if np.size(value) <= 1]
         types = [str(v.aval) for v in (*equation.invars, *equation.outvars)]
-        plain = {name: value for name, value in equation.params.items() if not list(inner_programs({name: value}))}
+        plain = {n: value for n, value in equation.params.items() if n != "name" and not list(inner_programs({n: value}))}
         text = f"{equation.primitive.name} {types} {numbers} {sorted((name, str(value)) for name, value in plain.items())}\n"
-        constants = arrays + [c for program in inner if isinstance(program, ClosedJaxpr) for c in program.consts]
-        yield own, _ADDRESS.sub("", text), constants
-        for program in inner:
-            yield from equations(program.jaxpr if isinstance(program, ClosedJaxpr) else program, own)
+        yield own, _UNTOLD.sub("", text), arrays
+        for inner in inner_programs(equation.params):
+            yield from equations(inner, own, handed_in(equation, inner, known))
+
+
+def handed_in(equation: JaxprEqn, inner: ClosedJaxpr | Jaxpr, known: Mapping) -> dict:
+    """The known constants by the names that an inner program has for them; its arguments are the last of the equation's."""
+    names = (inner.jaxpr if isinstance(inner, ClosedJaxpr) else inner).invars
+    pairs = zip(reversed(names), reversed(equation.invars))
+    return {name: known[v] for name, v in pairs if not isinstance(v, Literal) and v in known}
 
 
 def inner_programs(params: Mapping[str, Any]) -> Iterator[ClosedJaxpr | Jaxpr]:

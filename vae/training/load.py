@@ -46,7 +46,7 @@ def load(
     experiment, model: needed where the run's files cannot name its model: it was fitted in a notebook, with a model object.
 
     >>> trained = vae.load("runs/mine", "latest")
-    >>> images = vae.evaluation.decode_means(trained, vae.evaluation.sample_prior(trained, jax.random.key(0), 16))
+    >>> images = generate.decode_means(trained, generate.sample_prior(trained, jax.random.key(0), 16))
 
     Raises RunError for a directory that is not a run, CheckpointError where there is nothing to load.
     """

@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,11 +16,11 @@ from vae.training.loop import chunk_length, has_convolution, spans
 from vae.training.progress import progress_bar
 from vae.training.reading import require_read
 from vae.training.records import Record
-from vae.training.run import due, warmed_up, window_record
+from vae.training.run import due, examples_per_step, warmed_up, window_record
 from vae.training.state import TrainState
 from vae.training.sweep_tables import figure_of, table_of
 from vae.training.validation import validator
-from vae.types import Trained
+from vae.types import Key, Trained
 
 logger = logging.getLogger("vae")
 
@@ -34,7 +35,9 @@ class Member(NamedTuple):
     @property
     def name(self) -> str:
         """The member in words."""
-        return ", ".join([*(f"{name} {value:g}" for name, value in self.settings.items()), f"seed {self.seed}"])
+        key = isinstance(self.seed, jax.Array)
+        seed = f"key {' '.join(map(str, jax.random.key_data(self.seed).tolist()))}" if key else f"seed {self.seed}"
+        return ", ".join([*(f"{name} {value:g}" for name, value in self.settings.items()), seed])
 
 
 class Swept(NamedTuple):
@@ -82,7 +85,7 @@ def one_after_another(chunk: Callable) -> Callable:
 
 def sweep(
     experiment: Experiment,
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int | Key] = 3,
     settings: Mapping[str, Sequence[float]] | None = None,
     zip: Mapping[str, Sequence[float]] | None = None,
     host: Host | None = None,
@@ -90,8 +93,8 @@ def sweep(
 ) -> Swept:
     """Train an experiment at every combination of settings and seeds, in one program; a run is the same as alone, to rounding.
 
-    seeds:    how many, counted from the experiment's own seed; or which ones. A seed has one start, order of data and noise at
-              all settings, so that settings are compared in pairs.
+    seeds:    how many, counted from the experiment's own; or which ones, numbers or keys. A seed has one start, order of data and
+              noise at all settings, so that settings are compared in pairs.
     settings: levels by name, crossed with each other and with the seeds.
     zip:      levels by name that change together, as many of each; crossed with the rest.
     host:     as for `fit`; `stop`, `figures` and `save_every` have no meaning here, where nothing is kept on disk.
@@ -135,7 +138,7 @@ def zip_names(zipped: Mapping[str, Sequence[float]], index: int) -> list[tuple[s
     return [(name, float(values[index])) for name, values in zipped.items()]
 
 
-def seeds_of(experiment: Experiment, seeds: int | Sequence[int]) -> list:
+def seeds_of(experiment: Experiment, seeds: int | Sequence[int | Key]) -> list:
     """The seeds of a sweep: those given, or so many from the experiment's own on."""
     if not isinstance(seeds, int):
         if len(seeds) == 0:
@@ -165,7 +168,7 @@ def train_all(plan: Plan, host: Host, validate: Any, members: list[Member], stat
     chunk = chunk_length(host.chunk, every, lambda: has_convolution(plan.program.step, *plan.traced_with()))
     watches = [CollapseWatch(warmed_up(plan)) for _ in members]
     best, scores = jax.tree.map(jnp.copy, states), np.full(len(members), -np.inf)
-    done, window = 0, []
+    done, window, start = 0, [], time.perf_counter()
     with progress_bar(0, steps, enabled=host.progress) as advance:
         for length in spans(0, steps, every, chunk):
             states, metrics = plan.program.run(states, done, length)
@@ -174,7 +177,8 @@ def train_all(plan: Plan, host: Host, validate: Any, members: list[Member], stat
             if due(done, steps, host.log_every):
                 records = records_of(plan, window, done)
                 watches = [noted(*each) for each in itertools.zip_longest(members, records, watches)]
-                advance(done, records[0])
+                speed = len(members) * done * examples_per_step(plan) / (time.perf_counter() - start)
+                advance(done, {**records[0], "images_per_second": speed})
                 window = []
             if due(done, steps, validate_every):
                 best, scores = validated(plan, validate, members, states, best, scores, done)
