@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import vae
+from experiments import train
 from vae.command.runs import experiment_of_run, rates_of_run
 from vae.training.digest import tree_sha256
 from vae.training.load import load_run
@@ -19,7 +20,13 @@ SETTINGS = {"learning_rate": 1e-3, "beta": 1.0}
 
 def fitted(workdir, data):
     experiment = vae.Experiment(
-        data=data, model=MODEL, steps=2, objective=vae.elbo(vae.objectives.log_ratio), settings=SETTINGS, batch_size=8
+        data=data,
+        model=MODEL,
+        steps=2,
+        objective=vae.elbo(vae.objectives.log_ratio),
+        optimiser=train.optimiser_of(train.Config()),
+        settings=SETTINGS,
+        batch_size=8,
     )
     vae.fit(experiment, workdir, vae.Host(progress=False))
     return workdir
@@ -79,6 +86,8 @@ def test_a_run_of_format_1_loads_evaluates_and_refuses_what_it_cannot(vae_comman
     assert "seed is 0 there, 1 now" in refused(*same, "--steps", 4, "--seed", 1)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
+        other = vae_command(*same, "--steps", 4, "--weight-decay", 0.1, "--hidden", 5)
+        assert (other.code, json.loads((workdir / "config.json").read_text())) == (1, old), "its checkpoint does not fit"
         said = vae_command(*same, "--steps", 4)
     assert (said.code, said.err.count("\n")) == (0, 1), said
     assert "begun by an earlier version that kept no digests" in said.err
