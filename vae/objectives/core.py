@@ -1,7 +1,7 @@
 """What every objective shares: the numbers of one example, where examples become a batch, and the mean over it."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
