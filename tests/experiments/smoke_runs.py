@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from vae.training.sweep import Swept
 
 from experiments import comparison
 from vae.training.state import TrainState, initial_state
 from vae.training.step import make_train_step
-from vae.training.sweep import Swept
 from vae.types import Batch
 
 

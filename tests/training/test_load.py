@@ -5,12 +5,11 @@ import subprocess
 import sys
 
 import chex
-import numpy as np
 import optax
 import pytest
 import runs
 import toys
-from runs import SPLITS, X, validations
+from runs import X, validations
 from unchecked import unchecked
 
 import vae
