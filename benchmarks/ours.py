@@ -13,9 +13,8 @@ from benchmarks.trainer import LEARNING_RATE, Problem, Trainer, Weights
 from vae.data.feeds import Feed, feed
 from vae.data.pixels import dynamic_binarisation
 from vae.evaluation import evidence
-from vae.training.loop import chunk_length, has_convolution, make_program, on_stored, stored_example
-from vae.training.state import TrainState, initial_state
-from vae.training.step import make_train_step
+from vae.training.experiment import Experiment, Plan, planned
+from vae.training.loop import chunk_length, has_convolution
 from vae.types import Data, Trained
 
 
@@ -29,26 +28,29 @@ def _binarised(key: jax.Array, stored: jax.Array) -> tuple[jax.Array, tuple]:
     return dynamic_binarisation(key, stored), ()
 
 
-def pieces(preset: Preset, images: np.ndarray) -> tuple[Any, Feed, TrainState]:
-    """The train step, the feed and the first state of a preset."""
-    source, optimiser, objective = feed_of(images), optax.adam(LEARNING_RATE), preset.objective()
-    model = preset.build(source.spec)
-    state = initial_state(model, objective, optimiser, jax.random.key(0))
-    return make_train_step(model, objective, optimiser), source, state
+def plan_of(preset: Preset, images: np.ndarray) -> Plan:
+    """A preset as an experiment, planned as `vae.fit` does it."""
+    return planned(
+        Experiment(
+            data=feed_of(images),
+            model=preset.build,
+            steps=preset.log_every,
+            objective=preset.objective(),
+            optimiser=optax.adam(LEARNING_RATE),
+            batch_size=preset.batch_size,
+        )
+    )
 
 
 def build(problem: Problem) -> Trainer:
     """Chunks of the length that `vae.fit` chooses when nobody says otherwise."""
-    step, source, state = pieces(problem.preset, problem.images)
-    batch_size = problem.preset.batch_size
-    convolves = partial(has_convolution, partial(on_stored, step, source), state, stored_example(source, batch_size))
-    chunk = chunk_length(None, (problem.preset.log_every,), convolves)
-    program = make_program(step, source, batch_size)
-    held, taken = [state], [0]
+    plan = plan_of(problem.preset, problem.images)
+    chunk = chunk_length(None, (problem.preset.log_every,), partial(has_convolution, plan.program.step, *plan.traced_with()))
+    held, taken = [plan.start()], [0]
 
     def run(steps: int) -> None:
         for _ in range(max(steps // chunk, 1)):
-            held[0], _metrics = program.run(held[0], taken[0], chunk)
+            held[0], _metrics = plan.program.run(held[0], taken[0], chunk)
             taken[0] += chunk
         jax.block_until_ready(held[0])
 
@@ -57,8 +59,8 @@ def build(problem: Problem) -> Trainer:
 
 def one_step(preset: Preset, images: np.ndarray) -> jax.stages.Compiled:
     """One step alone, compiled, to ask what it costs."""
-    step, source, state = pieces(preset, images)
-    return jax.jit(partial(on_stored, step, source)).lower(state, stored_example(source, preset.batch_size)).compile()
+    plan = plan_of(preset, images)
+    return plan.program.step.lower(*plan.traced_with()).compile()
 
 
 def evaluator(problem: Problem) -> tuple[Any, tuple]:

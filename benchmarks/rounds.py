@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from benchmarks import ours
@@ -84,7 +85,7 @@ def compiled_of(preset: Preset, problem: Any) -> Any:
     if not preset.images:
         return ours.one_step(preset, problem.images)
     call, arguments = ours.evaluator(problem)
-    return call.func.lower(*arguments, **call.keywords).compile()
+    return jax.jit(call).lower(*arguments).compile()
 
 
 def row(name: str, preset: Preset, peer: str, times: Mapping[str, Times], peak: float) -> Row:

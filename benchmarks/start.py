@@ -54,13 +54,12 @@ def main(preset: str, cache: str) -> Start:
 
     from benchmarks import ours
     from benchmarks.presets import PRESETS
-    from vae.training.loop import make_program
 
     imported = time.time()
     chosen = PRESETS[preset]
     images = np.zeros((chosen.batch_size, *chosen.shape), np.uint8)
-    step, source, state = ours.pieces(chosen, images)
-    program = make_program(step, source, chosen.batch_size)
+    plan = ours.plan_of(chosen, images)
+    state, program = plan.start(), plan.program
     before = time.time()
     program.compile(state, 0, chosen.log_every)
     compiled = time.time()

@@ -10,79 +10,67 @@ after full training: k samples do little for the ELBO (86.76 to 86.35 nats), the
 (to 84.78), and DReG lowers it a little more. (Burda et al. 2016, table 1; Tucker et al. 2019, section 6.)
 """
 
-import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
 import vae
-from experiments import command_line, comparison
 from vae import objectives
-from vae.types import Objective
+from vae.command import ComparisonFlags
+from vae.evaluation.comparison import pairs_with_first
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ComparisonFlags):
     """The flags of the experiment."""
 
-    preset: str = "default"
-    """default or gpu; the other flags change it."""
     data: str = "mnist"
     hidden: tuple[int, ...] = (200, 200)
     activation: str = "tanh"
     latent_dim: int = 50
     k: int = 50
     """Samples of the bound in training."""
-    steps: int = 2_500
-    batch_size: int = 20
     learning_rate: float = 3e-3
     """Of Adam, at the start; it falls to zero."""
-    seeds: int = 3
-    seed: int = 0
-    images: int = 1_000
-    """Of the test set, from its start."""
+    steps: int = 2_500
+    batch_size: int = 20
     samples: int = 500
-    """Importance samples of the test NLL."""
-    workdir: Path = Path("runs/importance_weighted")
-    smoke: bool = False
-    """Small digits and a few steps, to see that everything works."""
 
 
-PRESETS = {
-    "default": Config(),
-    "gpu": Config(preset="gpu", steps=600 * 2_850, images=10_000, samples=5_000),
-}
+PRESETS = {"gpu": Config(preset="gpu", steps=600 * 2_850, images=10_000, samples=5_000)}
+SMOKE = {"data": "digits", "hidden": (16,), "latent_dim": 4, "k": 5, "steps": 60}
 
 
-def main(config: Config) -> int:
-    """Train, measure, print, draw; return the exit code."""
-    if config.smoke:
-        config = dataclasses.replace(
-            config, data="digits", hidden=(16,), latent_dim=4, k=5, steps=60, seeds=2, images=40, samples=20
-        )
-    data = comparison.shown(vae.data.load(config.data), config.images)
-    model = vae.models.mlp(data.feed.spec, config.latent_dim, config.hidden, config.activation)
-    measured = {}
-    for name, objective in methods(config.k).items():
-        states = comparison.train(config, model, objective, data.feed).states
-        measured[name] = comparison.measure(model, states, data.x, config.samples)
-        print(f"{name}: NLL at most {measured[name].nll.mean():.2f}", flush=True)
-    *_, iwae, dreg = measured
-    numbers = comparison.compared(measured, [*comparison.with_first(measured), (dreg, iwae)])
-    figure = comparison.figure_of_models(numbers, "The bound that is trained on, and what the model is worth")
-    text = comparison.table_of_models(numbers)
-    comparison.write(config, "importance_weighted", numbers, text, figure, data.sha256)
-    return 0
+def variants(config: Config) -> dict[str, vae.Experiment]:
+    """The four objectives, the reference first."""
+    reference = vae.Experiment(
+        data=vae.data.image_splits(config.data),
+        model=vae.reference_to(
+            vae.models.mlp, latent_dim=config.latent_dim, hidden=config.hidden, activation=config.activation
+        ),
+        steps=config.steps,
+        batch_size=config.batch_size,
+        settings={"learning_rate": config.learning_rate},
+        schedules={"learning_rate": vae.schedules.cosine(config.steps)},
+    )
+    tried = [
+        objectives.elbo(monitors=()),
+        objectives.multiply_importance_weighted(groups=config.k, samples=1, monitors=()),
+        objectives.importance_weighted(config.k, monitors=()),
+        objectives.importance_weighted(config.k, objectives.doubly_reparameterised, monitors=()),
+    ]
+    return {name: reference._replace(objective=objective) for name, objective in zip(names(config), tried, strict=True)}
 
 
-def methods(k: int) -> dict[str, Objective]:
-    """The objectives by name, the reference first and the two of the k-sample bound last."""
-    return {
-        "VAE": objectives.elbo(monitors=()),
-        f"VAE, {k} samples": objectives.multiply_importance_weighted(groups=k, samples=1, monitors=()),
-        f"IWAE, k = {k}": objectives.importance_weighted(k, monitors=()),
-        f"IWAE, k = {k}, DReG": objectives.importance_weighted(k, objectives.doubly_reparameterised, monitors=()),
-    }
+def names(config: Config) -> list[str]:
+    """What the variants are called."""
+    return ["VAE", f"VAE, {config.k} samples", f"IWAE, k = {config.k}", f"IWAE, k = {config.k}, DReG"]
+
+
+def pairs(config: Config) -> list[tuple[str, str]]:
+    """Each with the reference, and the two gradients of the same bound."""
+    *_, iwae, dreg = names(config)
+    return [*pairs_with_first(names(config)), (dreg, iwae)]
 
 
 if __name__ == "__main__":
-    command_line.run(main, Config, PRESETS)
+    title = "The bound that is trained on, and what the model is worth"
+    vae.command.comparison(variants, title=title, presets=PRESETS, smoke=SMOKE, pairs=pairs)

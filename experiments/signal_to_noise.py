@@ -21,8 +21,8 @@ import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 
-from experiments import command_line
-from vae import objectives, testing, visualise
+from vae import command, objectives, testing, visualise
+from vae.training.origin import flags_as_json
 from vae.types import Batch, Carried, Settings
 
 ESTIMATORS = {
@@ -66,7 +66,7 @@ def main(config: Config) -> int:
         print(name.rjust(24) + "".join(f"{mean:8.4f}+{error:.4f}" for mean, error in pairs) + f"{slopes[name]:8.2f}")
     curves, errors = ({name: [pair[i] for pair in pairs] for name, pairs in ratios.items()} for i in (0, 1))
     config.workdir.mkdir(parents=True, exist_ok=True)
-    record = {"config": command_line.as_json(config), "ratios": curves, "standard_errors": errors, "slopes": slopes}
+    record = {"config": flags_as_json(config), "ratios": curves, "standard_errors": errors, "slopes": slopes}
     (config.workdir / "signal_to_noise.json").write_text(json.dumps(record, indent=1) + "\n")
     figure = visualise.signal_to_noise(np.asarray(config.samples), curves, errors, slopes=(-0.5, 0.5))
     visualise.save(figure, config.workdir / "signal_to_noise.png")
@@ -113,4 +113,4 @@ def slope(samples: tuple[int, ...], ratios: list[float]) -> float:
 
 
 if __name__ == "__main__":
-    command_line.run(main, Config, PRESETS)
+    command.run(main, Config, PRESETS)

@@ -26,6 +26,7 @@ class PixelByPixel:
     weights: Float[Array, "pixels pixels"]
 
     data_space: ClassVar[DataSpace] = "binary"
+    reparameterised: ClassVar[bool] = False
 
     def log_prob(self, value: Float[Array, "*event"]) -> Float[Array, ""]:
         """Log probability in nats, summed over pixels: one matrix product, all pixels at once."""

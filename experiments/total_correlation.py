@@ -9,97 +9,83 @@ equal beta, beta-TC keeps more of the reconstruction, with a mutual information 
 figure 3 and section 6.1; Higgins et al. 2017; the metrics as in Locatello et al. 2019.)
 """
 
-import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import jax
 import numpy as np
 
 import vae
-from experiments import command_line, comparison
 from vae import objectives
-from vae.data.dataset import Dataset, Split
-from vae.evaluation import disentanglement
-from vae.evaluation.latents import encode
-from vae.training.state import TrainState
-from vae.types import Model, Trained
+from vae.command import ComparisonFlags
+from vae.data import Dataset, Split
+from vae.evaluation import disentanglement, of_means
 from vae.visualise.comparisons import Trade, trade_offs
 
 BETA, TC = "beta-VAE", "beta-TC-VAE"
 SCORES = {
     "mig": ("MIG", 3),
     "factor_vae": ("FactorVAE score", 3),
-    "dci_disentanglement": ("DCI disentanglement", 3),
-    "dci_completeness": ("DCI completeness", 3),
-    "dci_informativeness": ("DCI informativeness", 3),
+    **{f"dci_{part}": (f"DCI {part}", 3) for part in disentanglement.DCI._fields},
 }
 COLUMNS = {"distortion": ("distortion", 2), "rate": ("rate", 2), **SCORES}
-FOREST_DEPTH = 8
 DRAWN = ("mig", "factor_vae", "dci_disentanglement")
+FOREST_DEPTH = 8
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(ComparisonFlags):
     """The flags of the experiment."""
 
-    preset: str = "default"
-    """default or gpu; the other flags change it."""
     stride: int = 2
     """Every so many pixels of the 64 x 64 sprites are shown."""
     hidden: tuple[int, ...] = (256, 256)
     latent_dim: int = 10
     betas: tuple[float, ...] = (4.0, 8.0)
     """Weights beside 1, which is the VAE for both."""
-    steps: int = 7_000
-    batch_size: int = 64
     learning_rate: float = 1e-3
     """Of Adam, at the start; it falls to zero."""
-    seeds: int = 3
-    seed: int = 0
-    images: int = 1_000
-    """Test images for the likelihoods."""
     points: int = 10_000
     """Test images whose codes the metrics are computed on."""
-    samples: int = 100
-    """Importance samples of the test NLL."""
     trees: int = 20
     """Of the forests behind DCI."""
-    workdir: Path = Path("runs/total_correlation")
-    smoke: bool = False
-    """Sprites of 8 x 8 and a few steps, to see that everything works."""
+    steps: int = 7_000
+    batch_size: int = 64
+    samples: int = 100
 
 
-PRESETS = {"default": Config(), "gpu": Config(preset="gpu", stride=1, steps=300_000, images=10_000, samples=1_000, trees=100)}
+PRESETS = {"gpu": Config(preset="gpu", stride=1, steps=300_000, images=10_000, samples=1_000, trees=100)}
+SMOKE = {"stride": 8, "hidden": (16,), "betas": (4.0,), "points": 1_000, "trees": 3, "steps": 60}
 
 
-def main(config: Config) -> int:
-    """Train, measure, print, draw; return the exit code."""
-    if config.smoke:
-        config = dataclasses.replace(
-            config, stride=8, hidden=(16,), betas=(4.0,), steps=60, seeds=2, images=40, points=1000, samples=20, trees=3
-        )
-    dataset = thinned(vae.data.load("sprites"), config.stride, config.points)
-    data = comparison.shown(dataset, config.points)
-    model = vae.models.mlp(data.feed.spec, config.latent_dim, config.hidden)
-    weighted = objectives.elbo(monitors=())
-    separate = objectives.elbo(regularisers=[objectives.total_correlation(data.feed.size)], monitors=())
-    factors = dataset.test.label
-    measured = {}
-    for method, objective, betas, levels in (
-        (BETA, weighted, (1.0, *config.betas), {"beta": (1.0, *config.betas)}),
-        (TC, separate, config.betas, {"total_correlation": [beta - 1.0 for beta in config.betas]}),
-    ):
-        states = comparison.train(config, model, objective, data.feed, levels).states
-        found = comparison.measure(model, states, data.x[: config.images], config.samples)
-        found = found._replace(scores=found.scores | scores_of(config, model, states, data.x, factors))
-        measured |= zip([name_of(method, beta) for beta in betas], comparison.by_level(found, config.seeds), strict=True)
-    numbers = comparison.compared(measured, [(name_of(TC, beta), name_of(BETA, beta)) for beta in config.betas])
-    text = comparison.table_of_models(numbers, COLUMNS)
-    comparison.write(config, "total_correlation", numbers, text, as_figure(config, numbers), data.sha256)
-    return 0
+def variants(config: Config) -> dict[str, vae.Experiment]:
+    """Both methods at every beta, and the VAE, which is both at beta 1."""
+    splits = vae.data.image_splits(thinned(vae.data.load("sprites"), config.stride, config.points))
+    common = vae.Experiment(
+        data=splits,
+        model=vae.reference_to(vae.models.mlp, latent_dim=config.latent_dim, hidden=config.hidden),
+        steps=config.steps,
+        objective=objectives.elbo(monitors=()),
+        batch_size=config.batch_size,
+        schedules={"learning_rate": vae.schedules.cosine(config.steps)},
+    )
+    penalty = objectives.total_correlation(splits.train.size)
+    separate = common._replace(objective=objectives.elbo(regularisers=[penalty], monitors=()))
+    whole = {name_of(BETA, beta): at(common, config, beta=beta) for beta in (1.0, *config.betas)}
+    return whole | {name_of(TC, beta): at(separate, config, total_correlation=beta - 1.0) for beta in config.betas}
+
+
+def at(experiment: vae.Experiment, config: Config, **levels: float) -> vae.Experiment:
+    """The experiment at levels of its settings."""
+    return experiment._replace(settings={"learning_rate": config.learning_rate, **levels})
+
+
+def name_of(method: str, beta: float) -> str:
+    """A model's name."""
+    return f"{method}, beta {beta:g}"
+
+
+def pairs(config: Config) -> list[tuple[str, str]]:
+    """Both methods at equal beta."""
+    return [(name_of(TC, beta), name_of(BETA, beta)) for beta in config.betas]
 
 
 def thinned(dataset: Dataset, stride: int, points: int) -> Dataset:
@@ -114,53 +100,32 @@ def thinned(dataset: Dataset, stride: int, points: int) -> Dataset:
     return dataset._replace(test=test, render=render, shape=(height // stride, width // stride, channels))
 
 
-def scores_of(config: Config, model: Model, states: TrainState, x: jax.Array, factors: np.ndarray) -> dict[str, np.ndarray]:
-    """Every metric of every run, from the posterior means of the same test images."""
-
-    def of_run(state: TrainState) -> dict[str, float]:
-        (codes,) = encode(Trained(model, state.params, state.model_state), x, jax.random.key(comparison.EVALUATION_SEED))
-        return scores_of_codes(np.asarray(codes), factors, config.trees)
-
-    rows = comparison.each_run(states, of_run)
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
-
-
-def scores_of_codes(codes: np.ndarray, factors: np.ndarray, trees: int) -> dict[str, float]:
-    """The metrics of one code; DCI by forests, as in its paper, too shallow to learn codes by heart.
-
-    Every split may choose among all dimensions: a random few would lend importance to those that tell nothing.
-    """
-    from sklearn.ensemble import RandomForestClassifier
-
-    def forest(seed: int):
-        return RandomForestClassifier(trees, max_depth=FOREST_DEPTH, max_features=None, random_state=seed)
-
-    parts = disentanglement.dci(codes, factors, seed=0, estimator=forest)
-    groups = disentanglement.from_table(codes, factors)
+def scores(config: Config) -> dict:
+    """The metrics of posterior means; DCI by forests, as in its paper."""
+    forest = disentanglement.random_forest(config.trees, FOREST_DEPTH)
     return {
-        "mig": disentanglement.mig(codes, factors),
-        "factor_vae": disentanglement.factor_vae_score(groups, seed=0),
-        **{f"dci_{name}": value for name, value in parts._asdict().items()},
+        "mig": of_means(disentanglement.mig),
+        "factor_vae": of_means(
+            lambda codes, factors: disentanglement.factor_vae_score(disentanglement.from_table(codes, factors), seed=0)
+        ),
+        "dci": of_means(lambda codes, factors: disentanglement.dci(codes, factors, seed=0, estimator=forest)._asdict()),
     }
 
 
-def name_of(method: str, beta: float) -> str:
-    """A model's name."""
-    return f"{method}, beta {beta:g}"
-
-
-def as_figure(config: Config, numbers: Mapping[str, Any]):
+def figure(config: Config, found: vae.Comparison, title: str):
     """Each score against the distortion; both curves start at the VAE."""
 
     def trade(method: str, beta: float) -> Trade:
-        of = numbers["models"][name_of(method, beta)]
+        of = found.numbers["models"][name_of(method, beta)]
         gains = {SCORES[name][0]: of[name]["per_seed"] for name in DRAWN}
         return Trade(f"{beta:g}", of["distortion"]["per_seed"], gains)
 
     start = trade(BETA, 1.0)
     curves = {method: [start, *(trade(method, beta) for beta in config.betas)] for method in (BETA, TC)}
-    return trade_offs(curves, "distortion (nats)", "Disentanglement against reconstruction; numbers are beta")
+    return trade_offs(curves, "distortion (nats)", title)
 
 
 if __name__ == "__main__":
-    command_line.run(main, Config, PRESETS)
+    title = "Disentanglement against reconstruction; numbers are beta"
+    own = {"columns": COLUMNS, "figure": figure, "pairs": pairs, "scores": scores}
+    vae.command.comparison(variants, title=title, presets=PRESETS, smoke=SMOKE, **own)

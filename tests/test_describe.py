@@ -19,7 +19,7 @@ def weight_of(text, row, column):
 
 def test_the_equation_has_every_weight_with_its_schedule_and_unit(capsys):
     objective = objectives.elbo(
-        charge=objectives.free_bits(0.5), regularisers=[objectives.extra_rate(objectives.absolute(), 0.1, "l1")]
+        rate_term=objectives.free_bits(0.5), regularisers=[objectives.extra_rate(objectives.absolute(), 0.1, "l1")]
     )
     describe(objective, settings={"beta": 4.0}, schedules={"beta": schedules.linear(100)})
     text = capsys.readouterr().out

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+import chex
 import jax
-import jax.numpy as jnp
-import numpy as np
+import pytest
 
 import vae
 
@@ -14,24 +14,37 @@ README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_experiment_of_the_readme_runs_and_loads(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names: dict = {}
-    exec(BLOCKS[0].replace("steps=1000", "steps=20").replace("linear(500)", "linear(10)"), names)
-    loaded = vae.load("runs/mine", "latest")
-    assert loaded.step == 20
-    np.testing.assert_array_equal(jax.tree.leaves(loaded.params)[0], np.asarray(jax.tree.leaves(names["fitted"].params)[0]))
+@pytest.fixture(scope="module")
+def readme(tmp_path_factory):
+    """The names of the README's first block, run with fewer steps."""
+    names: dict = {"runs": tmp_path_factory.mktemp("readme")}
+    block = BLOCKS[0].replace("steps=1000", "steps=20").replace("linear(500)", "linear(10)")
+    exec(block.replace('"runs/mine"', 'runs / "mine"'), names)
+    return names
 
 
-def test_the_lines_that_vary_a_run_are_right(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names = {"jax": jax, "jnp": jnp, "vae": vae, "key": jax.random.key(0), "optax": __import__("optax")}
-    names["data"] = vae.data.feed(jnp.zeros((200, 4, 4, 1)))
-    names["model"] = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4])
-    names |= {"q": vae.Bernoulli(jnp.zeros(2)), "p": vae.standard_normal(2)}
-    names |= {"MyPosterior": vae.Bernoulli, "MyPrior": vae.Normal, "my_formula": lambda q, p: jnp.array([1.0, 2.0])}
-    exec(BLOCKS[1].replace("steps=1000", "steps=2"), names)
-    assert vae.kl_divergence(names["q"], names["p"], table={(vae.Bernoulli, vae.Normal): names["my_formula"]}) == 3.0
+def test_the_experiment_of_the_readme_runs_and_loads(readme):
+    assert int(readme["fitted"].state.step) == 20
+    chex.assert_trees_all_equal(vae.load(readme["runs"] / "mine", "latest").params, readme["fitted"].params)
+    assert jax.tree.structure(readme["trained"].params) == jax.tree.structure(readme["fitted"].params)
+
+
+def test_the_lines_that_vary_a_run_are_right(readme):
+    small = readme["experiment"]._replace(steps=4, schedules={})
+    names = readme | {
+        "experiment": small,
+        "prior_over": lambda trained: small,
+        "MyPosterior": vae.Normal,
+        "MyPrior": vae.Bernoulli,
+    }
+    exec(BLOCKS[2].replace('"runs/two"', 'runs / "two"'), names | {"my_formula": lambda q, p: 0.0})
+    assert (readme["runs"] / "two" / "second" / "config.json").is_file()
+
+
+def test_the_paper_of_the_readme_is_short():
+    """It is run from outside the repository in tests/command."""
+    assert "vae.main(experiment)" in BLOCKS[1]
+    assert len(BLOCKS[1].splitlines()) <= 30
 
 
 def test_every_path_of_the_readme_exists():

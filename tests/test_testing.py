@@ -20,6 +20,7 @@ class Gaussian:
     log_std: jax.Array
 
     data_space = "real"
+    reparameterised = True
 
     @property
     def mean(self):

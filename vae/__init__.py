@@ -3,6 +3,9 @@
 The names here are the ones that a script needs; the folders hold the rest.
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from vae import (
     data,
     discrepancies,
@@ -16,6 +19,7 @@ from vae import (
     objectives,
     posteriors,
     priors,
+    reports,
     schedules,
     testing,
     training,
@@ -45,13 +49,41 @@ from vae.training.identity import identity
 from vae.training.load import load
 from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Settings, Terms, Trace, Trained
 
+if TYPE_CHECKING:
+    from vae import command, reports
+    from vae.command import Flags, main
+    from vae.reports.comparing import Comparison, compare
+    from vae.reports.evaluation import Report
+
+LAZY = {"command": "vae.command", "reports": "vae.reports"}
+LAZY_NAMES = {
+    "Comparison": "vae.reports.comparing",
+    "Flags": "vae.command",
+    "Report": "vae.reports.evaluation",
+    "compare": "vae.reports.comparing",
+    "main": "vae.command",
+}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """What only scripts need is imported where it is used: the parser of the command line takes a fifth of a second."""
+        if name in LAZY:
+            return importlib.import_module(LAZY[name])
+        if name in LAZY_NAMES:
+            return getattr(importlib.import_module(LAZY_NAMES[name]), name)
+        raise AttributeError(f"module 'vae' has no attribute {name!r}")
+
+
 __all__ = [
     "Batch",
     "Bernoulli",
+    "Comparison",
     "Data",
     "Experiment",
     "Family",
     "Fitted",
+    "Flags",
     "Host",
     "Latent",
     "Model",
@@ -60,6 +92,7 @@ __all__ = [
     "Objective",
     "Prior",
     "Reference",
+    "Report",
     "Select",
     "Settings",
     "Swept",
@@ -68,6 +101,8 @@ __all__ = [
     "TrainState",
     "Trained",
     "batch_at",
+    "command",
+    "compare",
     "data",
     "describe",
     "discrepancies",
@@ -82,6 +117,7 @@ __all__ = [
     "kl_divergence",
     "likelihoods",
     "load",
+    "main",
     "make_train_step",
     "models",
     "monte_carlo_kl",
@@ -90,6 +126,7 @@ __all__ = [
     "posteriors",
     "priors",
     "reference_to",
+    "reports",
     "resolve",
     "schedules",
     "stages",

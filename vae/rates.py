@@ -5,24 +5,47 @@ A rate is any such function. One that is wrapped in `KL` is a Kullback-Leibler d
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vae.distributions.base import Distribution
 from vae.divergences.jensen_shannon import geometric_jensen_shannon_per_factor, interpolating_jensen_shannon_per_factor
 from vae.divergences.table import Row, Table, kl_per_factor
 from vae.requirements import require
 
-if TYPE_CHECKING:
-    import vae.types  # which needs `analytic`, so that this module cannot need it
+
+@runtime_checkable
+class Group(Protocol):
+    """What a rate reads of a latent group; `vae.types.Latent` is one."""
+
+    @property
+    def posterior(self) -> Distribution:
+        """q(z | x, parents in q)."""
+        ...
+
+    @property
+    def prior(self) -> Distribution:
+        """p(z | parents in p)."""
+        ...
+
+    @property
+    def value(self) -> Any:
+        """The sampled z, or the value that was given."""
+        ...
+
+    @property
+    def log_q(self) -> Array | None:
+        """log q(value) in nats; None for a posterior without a density."""
+        ...
 
 
 @runtime_checkable
 class Rate(Protocol):
     """(latent, key) -> what one group of one example costs in nats, unsummed where it factorises."""
 
-    def __call__(self, latent: "vae.types.Latent", key: Any, /) -> Array:
+    def __call__(self, latent: Group, key: Any, /) -> Array:
         """The cost; `key` is for a rate that draws."""
 
 
@@ -41,13 +64,13 @@ class KL:
 
     nats: Rate
 
-    def __call__(self, latent: "vae.types.Latent", key: Array | None = None) -> Array:
+    def __call__(self, latent: Group, key: Array | None = None) -> Array:
         """The rate."""
         return self.nats(latent, key)
 
 
 def is_kl(rates: Rates) -> bool:
-    """Whether every group is charged its KL, so that log-likelihood minus rates is a lower bound on the evidence."""
+    """Whether every group costs its KL, so that log-likelihood minus rates is a lower bound on the evidence."""
     return all(isinstance(rate, KL) for rate in (rates if isinstance(rates, Sequence) else (rates,)))
 
 
@@ -65,7 +88,7 @@ class ClosedForm:
 
     rows: frozenset[tuple[tuple[type, type], Row]] = frozenset()
 
-    def __call__(self, latent: "vae.types.Latent", key: Array | None) -> Array:
+    def __call__(self, latent: Group, key: Array | None) -> Array:
         """The divergence; TypeError where no row is known, or where a closed form would be wrong (`AtSample`)."""
         return kl_per_factor(latent.posterior, latent.prior, dict(self.rows))
 
@@ -87,7 +110,7 @@ def analytic_with(table: Table) -> KL:
     return KL(ClosedForm(frozenset(table.items())))
 
 
-def _log_ratio(latent: "vae.types.Latent", key: Array | None) -> Float[Array, ""]:
+def _log_ratio(latent: Group, key: Array | None) -> Float[Array, ""]:
     if latent.log_q is None:
         raise TypeError(
             f"the posterior {type(latent.posterior).__name__} has no density, so log q(z) - log p(z) does not exist; "
@@ -100,9 +123,13 @@ log_ratio = KL(_log_ratio)
 """log q(z) - log p(z) at the sampled z: unbiased for the KL, and all there is where no closed form exists. It needs no key."""
 
 
-def no_rate(latent: "vae.types.Latent", key: Array) -> Float[Array, ""]:
-    """Zero: a group that is not charged for (a plain autoencoder)."""
+def no_rate(latent: Group, key: Array) -> Float[Array, ""]:
+    """Zero: a group that costs nothing (a plain autoencoder)."""
     return jnp.zeros(())
+
+
+KNOWN: dict[Rate, str] = {analytic: "analytic", log_ratio: "log_ratio", no_rate: "no_rate"}
+"""The rates that a file can name."""
 
 
 def geometric_jensen_shannon(skew: Any = 0.5) -> Rate:
@@ -111,7 +138,7 @@ def geometric_jensen_shannon(skew: Any = 0.5) -> Rate:
     skew: a in [0, 1]; the divergence is 0 at both ends. The sum with the log-likelihood is no bound on the evidence.
     """
 
-    def rate(latent: "vae.types.Latent", key: Array) -> Array:
+    def rate(latent: Group, key: Array) -> Array:
         return geometric_jensen_shannon_per_factor(latent.posterior, latent.prior, skew)
 
     return rate
@@ -122,7 +149,7 @@ def interpolating_jensen_shannon(skew: Any = 0.5) -> Rate:
     at 1; Gaussians only.
     """
 
-    def rate(latent: "vae.types.Latent", key: Array) -> Array:
+    def rate(latent: Group, key: Array) -> Array:
         return interpolating_jensen_shannon_per_factor(latent.posterior, latent.prior, skew)
 
     return rate
@@ -135,7 +162,7 @@ def absolute(scale: float = 1.0) -> Rate:
     """
     require(scale > 0, f"absolute got a scale of {scale}; wanted a positive number.")
 
-    def rate(latent: "vae.types.Latent", key: Array) -> Array:
+    def rate(latent: Group, key: Array) -> Array:
         return jnp.abs(latent.value) / scale
 
     return rate

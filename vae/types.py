@@ -8,7 +8,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -124,6 +124,57 @@ class Trace(NamedTuple):
     statistics: PyTree = ()
 
 
+@runtime_checkable
+class Init(Protocol):
+    """key -> params of one's own; {} for none."""
+
+    def __call__(self, key: Key, /) -> PyTree: ...
+
+
+@runtime_checkable
+class InitWithState(Protocol):
+    """key -> params, state; the state is carried from step to step and not differentiated."""
+
+    def __call__(self, key: Key, /) -> tuple[Params, PyTree]: ...
+
+
+@runtime_checkable
+class Draw(Protocol):
+    """key -> Trace of one example: samples the groups, or keeps and scores the values given (None: sample it)."""
+
+    def __call__(self, key: Key, values: tuple = ()) -> Trace: ...
+
+
+@runtime_checkable
+class Infer(Protocol):
+    """One example -> draw; the encoder runs once, however often is drawn."""
+
+    def __call__(self, params: Params, state: PyTree, x: PyTree, context: PyTree, settings: Settings, /) -> Draw: ...
+
+
+@runtime_checkable
+class AncestralSample(Protocol):
+    """key -> values of every group from the model's prior; the groups given are kept."""
+
+    def __call__(
+        self, params: Params, state: PyTree, key: Key, context: PyTree, /, values: tuple = (), temperature: Any = 1.0
+    ) -> tuple: ...
+
+
+@runtime_checkable
+class Decode(Protocol):
+    """Values of every group -> p(x | z)."""
+
+    def __call__(self, params: Params, state: PyTree, values: tuple, context: PyTree, /) -> Distribution: ...
+
+
+@runtime_checkable
+class Update(Protocol):
+    """The carried state after a batch: of a model from its statistics, of an objective from its aux."""
+
+    def __call__(self, state: PyTree, found: Any, key: Key, /) -> PyTree: ...
+
+
 class Model(NamedTuple):
     """A latent-variable model as pure functions of one example.
 
@@ -135,11 +186,11 @@ class Model(NamedTuple):
     update(state, statistics, key) -> state     after the vmap: `statistics` has a leading batch axis
     """
 
-    init: Callable
-    infer: Callable
-    prior: Callable
-    decode: Callable
-    update: Callable
+    init: InitWithState
+    infer: Infer
+    prior: AncestralSample
+    decode: Decode
+    update: Update
 
 
 class Terms(NamedTuple):
@@ -183,6 +234,15 @@ class Summand(NamedTuple):
     numbers: tuple[tuple[str, float], ...] = ()
 
 
+@runtime_checkable
+class Loss(Protocol):
+    """A batch, or one per feed -> a scalar or one per player, and what is only worth logging."""
+
+    def __call__(
+        self, params: Params, carried: Carried, key: Key, batch: Any, settings: Settings, model: Model, /
+    ) -> tuple[PyTree, tuple[Any, dict[str, Any]]]: ...
+
+
 class Objective(NamedTuple):
     """What is minimised, as pure functions of a batch.
 
@@ -198,9 +258,9 @@ class Objective(NamedTuple):
                                                 terms hold, and by which a validation or a report goes
     """
 
-    init: Callable
-    loss: Callable
-    update: Callable
+    init: InitWithState
+    loss: Loss
+    update: Update
     summands: tuple[Summand, ...] = ()
     rates: Rates = analytic
 
@@ -308,6 +368,13 @@ class _Structure:
         return isinstance(other, _Structure) and self.model == other.model and self.spec == other.spec
 
 
+@runtime_checkable
+class BuildFamily(Protocol):
+    """build(outputs) -> distribution; where the family has parameters of its own, build(outputs, params)."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Distribution: ...
+
+
 class Family(NamedTuple):
     """How a network's output becomes a distribution.
 
@@ -317,8 +384,15 @@ class Family(NamedTuple):
     """
 
     outputs: tuple[int, ...]
-    build: Callable[..., Distribution]
-    init: Callable | None = None
+    build: BuildFamily
+    init: Init | None = None
+
+
+@runtime_checkable
+class BuildPrior(Protocol):
+    """Its parameters, the context and the encoder x -> q(z | x) -> p(z | context)."""
+
+    def __call__(self, params: PyTree, context: PyTree, encode: Callable[[PyTree], Distribution], /) -> Distribution: ...
 
 
 class Prior(NamedTuple):
@@ -329,18 +403,36 @@ class Prior(NamedTuple):
         encode(x) -> posterior distribution     for a prior made of encoded pseudo-inputs (VampPrior)
     """
 
-    init: Callable
-    build: Callable
+    init: Init
+    build: BuildPrior
+
+
+@runtime_checkable
+class InitNetwork(Protocol):
+    """key and example inputs (arrays or ShapeDtypeStructs) of one example -> params, state."""
+
+    def __call__(self, key: Key, /, *inputs: PyTree) -> tuple[PyTree, PyTree]: ...
+
+
+@runtime_checkable
+class ApplyNetwork(Protocol):
+    """One example's inputs -> output, state; `key` is for a stochastic network."""
+
+    def __call__(
+        self, params: PyTree, state: PyTree, /, *inputs: PyTree, training: bool = False, key: Key | None = None
+    ) -> tuple[PyTree, PyTree]: ...
 
 
 class Network(NamedTuple):
     """A neural network as two pure functions of one example.
 
     init(key, *inputs) -> params, state         from example inputs (arrays or ShapeDtypeStructs), one example each
-    apply(params, state, *inputs, training=False) -> output, state
+    apply(params, state, *inputs, training=False, key=None) -> output, state
         under `training` the returned state is what this batch would make it (batch normalisation reduces over the axis named
         "batch"); otherwise it is the state given.
+    stochastic                                  whether `apply` draws random numbers under training and wants a key (dropout)
     """
 
-    init: Callable
-    apply: Callable
+    init: InitNetwork
+    apply: ApplyNetwork
+    stochastic: bool = False

@@ -64,7 +64,7 @@ def bounds(request):
     trained, evidence, settings = case(*arguments)
     values, x = simulate(trained, jax.random.key(1), EXAMPLES)
     arguments = trained, values, x, jax.random.key(2)
-    found = compiled_quickly(bidirectional_bounds, *arguments, annealing=settings)(*arguments)
+    found = compiled_quickly(bidirectional_bounds.__wrapped__, *arguments, annealing=settings)(*arguments)
     return found, evidence(np.asarray(x, np.float64))
 
 
@@ -135,7 +135,7 @@ def from_the_posterior():
 
     arguments = x, jax.random.key(5)
     settings = Annealing(30, 8, 3, from_posterior)
-    annealed = compiled_quickly(annealed_evidence, EXACT, *arguments, annealing=settings)
+    annealed = compiled_quickly(annealed_evidence.__wrapped__, EXACT, *arguments, annealing=settings)
     return lambda trained: annealed(trained, *arguments), exact
 
 
@@ -158,7 +158,7 @@ def test_memory_does_not_grow_with_the_number_of_temperatures():
     """No array anywhere in the program has an entry for every temperature and chain; step sizes are one for each example."""
     temperatures, chains, examples = 997, 64, 8
     arguments = EXACT, jnp.zeros((examples, 4)), jax.random.key(0)
-    traced = annealed_evidence.trace(*arguments, annealing=Annealing(temperatures, chains, 1))
+    traced = annealed_evidence.__wrapped__.trace(*arguments, annealing=Annealing(temperatures, chains, 1))
     shapes = set(shapes_within(traced.jaxpr.jaxpr))
     long = {shape for shape in shapes if max(shape, default=0) >= temperatures}
     assert (examples, chains, 2) in shapes, "positions: the programs inside were looked at"
@@ -263,14 +263,14 @@ def test_data_moved_by_their_context_have_the_same_evidence():
     context = jnp.round(4 * jnp.asarray(np.random.default_rng(3).normal(size=(5, 4)), jnp.float32)) / 4
     shifting, key = Trained(CONDITIONAL, off(PARAMS)), jax.random.key(4)
     unmoved = Trained(MODEL, off(PARAMS))
-    plain, moved = simulate(unmoved, key, 5), simulate(shifting, key, 5, context)
+    plain, moved = simulate(unmoved, key, 5), simulate(shifting, key, context=context)
     np.testing.assert_array_equal(moved[0][0], plain[0][0])
     np.testing.assert_allclose(moved[1], plain[1] + context, atol=1e-6)
     values, x = plain[0], jnp.round(1024 * plain[1]) / 1024  # so that nothing is rounded when the context comes and goes
     plain, moved = (values, x), (values, x + context)
     settings = Annealing(20, 8, 3, from_posterior)
-    bounds = compiled_quickly(bidirectional_bounds, unmoved, *plain, key, annealing=settings)
-    both = compiled_quickly(bidirectional_bounds, shifting, *moved, key, context=context, annealing=settings)
+    bounds = compiled_quickly(bidirectional_bounds.__wrapped__, unmoved, *plain, key, annealing=settings)
+    both = compiled_quickly(bidirectional_bounds.__wrapped__, shifting, *moved, key, context=context, annealing=settings)
     wanted, found = bounds(unmoved, *plain, key), both(shifting, *moved, key, context=context)
     for name in ("lower", "upper"):
         np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-3)

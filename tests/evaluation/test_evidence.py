@@ -154,7 +154,7 @@ def test_neither_the_batch_nor_the_rows_in_flight_show(monkeypatch):
     whole = bound(70, batch_size=40)
     chex.assert_trees_all_close(bound(70, batch_size=7), whole, rtol=1e-4, atol=1e-5)  # the last batch is padded
     monkeypatch.setattr(evidence, "ROWS_IN_FLIGHT", 120)
-    again = importance_sampled_evidence.__wrapped__  # the limit is read while tracing
+    again = importance_sampled_evidence.__wrapped__.__wrapped__  # the limit is read while tracing
     few = jax.jit(again, static_argnames=("samples", "batch_size"))
     narrow = few(PERTURBED, X, jax.random.key(2), samples=70, batch_size=40)
     chex.assert_trees_all_close(narrow, whole, rtol=1e-4, atol=1e-5)
@@ -176,7 +176,7 @@ def test_memory_holds_the_largest_weights_and_never_all_of_them():
     """All weights of 5,000 samples would be 800 kB; the tail that gives Pareto k is 3 sqrt(K) of them, in a few copies."""
 
     def temporary(samples):
-        compiled = importance_sampled_evidence.lower(PERTURBED, X, jax.random.key(0), samples=samples).compile()
+        compiled = importance_sampled_evidence.__wrapped__.lower(PERTURBED, X, jax.random.key(0), samples=samples).compile()
         return compiled.memory_analysis().temp_size_in_bytes
 
     few, many = temporary(100), temporary(5000)

@@ -3,10 +3,13 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import toys
+from conditional import CLASSES, SHAPE, conditional
 
+from vae import models
 from vae.evaluation import generate
-from vae.types import Trained
+from vae.types import Data, Trained
 
 MODEL = toys.linear_gaussian()
 PARAMS, _ = MODEL.init(jax.random.key(0))
@@ -33,6 +36,14 @@ def test_samples_of_the_prior_are_ancestral_and_follow_the_key():
     np.testing.assert_array_equal(z2, again[0])
 
 
+def test_a_prior_that_has_no_temperature_is_sampled_at_1():
+    model = models.mlp(Data(shape=(4,), space="real"), latent_dim=2, hidden=(3,), likelihood="normal", latents="categorical")
+    trained = Trained(model, *model.init(jax.random.key(0)))
+    generate.sample_prior(trained, jax.random.key(1), 3, temperature=1.0)
+    with pytest.raises(TypeError, match="only Normal has one"):
+        generate.sample_prior(trained, jax.random.key(1), 3, temperature=0.5)
+
+
 def test_samples_of_the_aggregate_posterior_have_its_moments():
     """q(z) = mean over x of N(W x, diag(s^2)): its covariance is that of the means plus s^2."""
     (z,) = generate.sample_aggregate(TRAINED, X, jax.random.key(2), 20_000)
@@ -43,8 +54,8 @@ def test_samples_of_the_aggregate_posterior_have_its_moments():
 
 
 def test_a_traversal_moves_one_dimension_and_keeps_the_others():
-    mean, values = jnp.array([0.5, -1.5]), jnp.array([-2.0, 0.0, 2.0])
-    found = generate.traverse(TRAINED, mean, np.array([1, 0]), values)
+    code, values = jnp.array([0.5, -1.5]), jnp.array([-2.0, 0.0, 2.0])
+    found = generate.traverse(TRAINED, (code,), np.array([1, 0]), values)
     assert found.shape == (2, 3, 4)
     for row, dimension in enumerate((1, 0)):
         for column, value in enumerate((-2.0, 0.0, 2.0)):
@@ -55,8 +66,69 @@ def test_a_traversal_moves_one_dimension_and_keeps_the_others():
 
 def test_an_interpolation_starts_and_ends_at_its_codes():
     start, end = jnp.array([[0.0, 1.0], [2.0, 2.0]]), jnp.array([[1.0, 0.0], [-2.0, 4.0]])
-    found = generate.interpolate(TRAINED, start, end, 5)
+    found = generate.interpolate(TRAINED, (start,), (end,), 5)
     assert found.shape == (2, 5, 4)
     for column, share in enumerate((0.0, 0.25, 0.5, 0.75, 1.0)):
         codes = (1 - share) * np.asarray(start) + share * np.asarray(end)
         np.testing.assert_allclose(found[:, column], codes @ LOADINGS.T, rtol=1e-5, atol=1e-5)
+
+
+# With a context, with several groups, with none
+
+
+def test_reconstructions_and_samples_are_under_the_context_of_their_example():
+    trained, x = conditional(), jnp.asarray(np.random.default_rng(0).integers(0, 2, (6, *SHAPE)), jnp.float32)
+    labels, key = jax.nn.one_hot(jnp.arange(6) % CLASSES, CLASSES), jax.random.key(3)
+    found = generate.reconstruct(trained, x, key, context=labels)
+    for row in (0, 4):
+        mean = trained.infer(x[row], labels[row])(key).latents[0].posterior.mean
+        np.testing.assert_allclose(found[row], trained.decode((mean,), labels[row]).mean, rtol=1e-5)
+    (drawn,) = generate.sample_aggregate(trained, x, key, 4000, context=labels)
+    rows = generate.drawn_examples(key, 4000, 6)
+    mean = trained.infer(x[2], labels[2])(key).latents[0].posterior.mean
+    np.testing.assert_allclose(np.mean(drawn[rows == 2], axis=0), mean, atol=0.3)
+
+
+def test_a_traversal_and_a_line_hold_the_context():
+    trained, label = conditional(), jax.nn.one_hot(jnp.arange(2), CLASSES)
+    code = jnp.array([0.5, -1.0])
+    found = generate.traverse(trained, (code,), np.array([1]), jnp.array([2.0, -1.0]), context=label[1])
+    np.testing.assert_allclose(found[0, 1], trained.decode((code,), label[1]).mean, rtol=1e-5)
+    ends = jnp.stack([code, -code])
+    line = generate.interpolate(trained, (ends,), (2 * ends,), 3, context=label)
+    for row in (0, 1):
+        np.testing.assert_allclose(line[row, 0], trained.decode((ends[row],), label[row]).mean, rtol=1e-5)
+
+
+def test_a_traversal_of_an_ancestor_draws_what_follows_with_the_same_noise():
+    """x depends on z1 alone, whose prior has the mean A z2: moving z2 by 1 moves E[x | z] by A, whatever the noise."""
+    model = toys.two_groups(bottom_up=False)
+    trained, values = Trained(model, model.init(jax.random.key(0))[0]), jnp.array([-1.0, 0.0, 1.0])
+    codes = (jnp.array([0.3]), jnp.array([0.2]))
+    found = generate.traverse(trained, codes, np.array([0]), values, jax.random.key(1))
+    np.testing.assert_allclose(np.diff(found[0, :, 0]), toys.A, rtol=1e-5)
+    last = generate.traverse(trained, codes, np.array([0]), values, group=1)
+    np.testing.assert_allclose(last[0, :, 0], values, rtol=1e-6)
+    with pytest.raises(ValueError, match="group 0 has 1 groups after it, which are drawn given it; pass key="):
+        generate.traverse(trained, codes, np.array([0]), values)
+
+
+def test_all_groups_move_along_a_line():
+    model = toys.two_groups(bottom_up=False)
+    trained = Trained(model, model.init(jax.random.key(0))[0])
+    start, end = (jnp.zeros((2, 1)), jnp.zeros((2, 1))), (jnp.ones((2, 1)), jnp.array([[1.0], [3.0]]))
+    found = generate.interpolate(trained, start, end, 3)
+    np.testing.assert_allclose(found[:, :, 0], [[0.0, 0.5, 1.0], [0.0, 1.5, 3.0]], rtol=1e-6)
+
+
+def test_a_quantised_code_and_a_class_are_decoded_as_they_are():
+    model = toys.vector_quantised()
+    trained = Trained(model, *model.init(jax.random.key(0)))
+    found = generate.reconstruct(trained, X, jax.random.key(0))
+    np.testing.assert_allclose(found[2], trained.infer(X[2])(jax.random.key(5)).likelihood.mean, rtol=1e-5)
+    model = toys.labelled()
+    trained = Trained(model, model.init(jax.random.key(0))[0])
+    label, code = generate.codes_of(trained, X, jax.random.key(0))
+    assert jnp.issubdtype(label.dtype, jnp.integer), "the mean of a class is no class"
+    found = generate.reconstruct(trained, X, jax.random.key(0))
+    np.testing.assert_allclose(found[1], trained.decode((label[1], code[1])).mean, rtol=1e-5)

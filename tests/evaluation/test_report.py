@@ -10,14 +10,15 @@ import pytest
 import toys
 
 from experiments.evaluate import bound, rows
-from vae import likelihoods, models
-from vae.distributions import Normal
+from vae import likelihoods, models, networks, posteriors, priors
+from vae.distributions import Normal, is_density
 from vae.evaluation import elbo_terms, importance_sampled_evidence
 from vae.evaluation.annealing import Annealing, annealed_evidence
 from vae.evaluation.annealing_paths import from_posterior
 from vae.evaluation.arrays import standard_error
-from vae.evaluation.evidence import Evidence, is_density
+from vae.evaluation.evidence import Evidence
 from vae.evaluation.report import OF_THE_BOUND, bits_per_dim, compact, evidence_summary, report
+from vae.objectives import analytic, no_rate
 from vae.types import Data, Trained
 
 RNG = np.random.default_rng(0)
@@ -129,6 +130,40 @@ def test_a_report_needs_to_know_what_the_data_are():
     model = toys.linear_gaussian()
     with pytest.raises(ValueError, match="the model has no spec, which says what its data are; wanted one: Trained"):
         report(Trained(model, model.init(jax.random.key(0))[0]), jnp.zeros((3, 4)), jax.random.key(1), samples=2)
+
+
+def test_a_model_without_latent_groups_has_no_bound():
+    """Of a quantised code there is a likelihood and nothing that its cost could be."""
+    model = toys.vector_quantised()
+    trained = Trained(model, *model.init(jax.random.key(0)), spec=Data(shape=(4,), space="real"))
+    found = report(trained, jnp.asarray(RNG.normal(size=(5, 4)), jnp.float32), jax.random.key(1), samples=3)
+    assert "no latent group with a density" in found["nll_note"]
+    assert math.isfinite(found["log_likelihood"])
+    for name in (*OF_THE_BOUND, "elbo", "elbo_se_images", "kl", "kl_per_dimension", "active_units"):
+        assert found[name] is None, name
+    assert found["latent_dimensions"] == 0
+    shown = dict(rows(found | {"images_per_second": None}))
+    assert (shown["ELBO"], shown["no NLL"]) == ("none", found["nll_note"])
+
+
+@pytest.mark.parametrize(("rates", "charged"), [(analytic, False), (no_rate, True)])
+def test_a_group_without_a_density_has_no_bound(rates, charged):
+    data, posterior = Data(shape=(4,), space="real"), posteriors.deterministic(2)
+    model = models.variational_autoencoder(
+        encoder=networks.mlp((6,), posterior.outputs),
+        decoder=networks.mlp((6,), (4,)),
+        posterior=posterior,
+        prior=priors.normal(2),
+        likelihood=likelihoods.normal((4,)),
+        data=data,
+    )
+    trained = Trained(model, *jax.jit(model.init)(jax.random.key(0)), spec=data)
+    x = jnp.asarray(RNG.normal(size=(5, 4)), jnp.float32)
+    found = report(trained, x, jax.random.key(1), samples=3, rates=rates)
+    assert found["nll_note"] == "the posterior Deterministic has no density, so there is no bound on the evidence"
+    assert (found["elbo"], found["nll"]) == (None, None)
+    assert (found["kl"] is not None) == charged == (found["kl_per_dimension"] is not None)
+    assert found["latent_dimensions"] == 2
 
 
 def test_standard_error_of_one_value_is_unknown():

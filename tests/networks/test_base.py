@@ -80,3 +80,26 @@ def test_flatten_keeps_the_order_of_leaves_and_scales_stored_pixels():
 def test_flatten_refuses_nothing():
     with pytest.raises(ValueError, match="got no input, wanted at least one array"):
         flatten(((), ()))
+
+
+class Noisy(nn.Module):
+    """A user's module with dropout."""
+
+    @nn.compact
+    def __call__(self, x, training=False):
+        return nn.Dropout(0.5, deterministic=not training)(x * self.param("scale", nn.initializers.ones, ()))
+
+
+def test_dropout_takes_the_key_that_apply_is_given():
+    net = from_flax(Noisy(), stochastic=True)
+    assert net.stochastic
+    assert not from_flax(Plain()).stochastic
+    x = jnp.ones(1000)
+    params, state = net.init(KEY, x)
+    np.testing.assert_array_equal(net.apply(params, state, x)[0], x)
+    one, again, other = (net.apply(params, state, x, training=True, key=jax.random.key(i))[0] for i in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert np.any(np.asarray(one) != np.asarray(other))
+    assert set(np.unique(one)) == {0.0, 2.0}
+    with pytest.raises(ValueError, match=r"Noisy draws random numbers and got no key; declare it by from_flax\(module, stoch"):
+        net.apply(params, state, x, training=True)

@@ -125,3 +125,22 @@ def test_refuses_bad_outputs_and_bias():
         mlp((4,), (3, 0))
     with pytest.raises(ValueError, match=r"output bias of shape \(4,\), wanted a scalar or the shape of the outputs \(3,\)"):
         mlp((4,), (3,), output_bias=np.zeros(4))
+
+
+def test_dropout_of_the_hidden_units():
+    """A share of them is zero and the rest is raised, so that the mean of the output stays; the last layer drops nothing."""
+    plain, dropping = (mlp((2000,), (1,), activation=nn.relu, dropout=share) for share in (0.0, 0.25))
+    assert (plain.stochastic, dropping.stochastic) == (False, True)
+    params, state = dropping.init(KEY, X[0])
+    jax.tree.map(np.testing.assert_array_equal, params, plain.init(KEY, X[0])[0])
+    whole = plain.apply(params, state, X[0])[0]
+    np.testing.assert_array_equal(dropping.apply(params, state, X[0])[0], whole)
+    keys = jax.random.split(KEY, 400)
+    drawn = jax.vmap(lambda key: dropping.apply(params, state, X[0], training=True, key=key)[0])(keys)
+    features = np.maximum(X[0].reshape(-1) @ params["hidden"]["Dense_0"]["kernel"] + params["hidden"]["Dense_0"]["bias"], 0)
+    terms = features * np.asarray(params["output"]["kernel"])[:, 0]
+    std = np.sqrt(np.sum(terms**2) * 0.25 / 0.75)
+    assert abs(float(jnp.mean(drawn)) - float(whole[0])) < 4 * std / 20
+    assert float(jnp.std(drawn)) == pytest.approx(std, rel=0.15)
+    with pytest.raises(ValueError, match=r"mlp got dropout = 1.0, wanted a share in \[0, 1\)"):
+        mlp((3,), (2,), dropout=1.0)

@@ -235,8 +235,8 @@ def test_partially_importance_weighted_gives_each_player_its_own_gradient():
 OBJECTIVES = {
     "analytic": elbo(),
     "log ratio": elbo(log_ratio),
-    "capacity": elbo(log_ratio, charge=capacity()),
-    "free bits": elbo(log_ratio, charge=free_bits(0.5)),
+    "capacity": elbo(log_ratio, rate_term=capacity()),
+    "free bits": elbo(log_ratio, rate_term=free_bits(0.5)),
     "Jensen-Shannon": elbo(geometric_jensen_shannon()),
     "WAE-MMD": elbo(no_rate, regularisers=[maximum_mean_discrepancy(KERNEL)]),
     "TC": elbo(log_ratio, regularisers=[total_correlation(100)]),
@@ -344,7 +344,7 @@ def log_of(objective):
 
 def test_a_metric_keeps_the_name_that_its_maker_gave_it():
     """Nothing is renamed by how its name begins; a monitor is told what the rates are called."""
-    told = Monitor(each=lambda seen: (), observe=lambda collected, terms, weight, rate: Observed({f"mine/{rate}": weight}))
+    told = Monitor(each=lambda view: (), observe=lambda collected, terms, weight, rate: Observed({f"mine/{rate}": weight}))
     parts = [extra_rate(absolute(), 0.1, "kl/mine"), extra_rate(absolute(), 0.1, "mutual_information/mine")]
     for rates, rate in ((analytic, "kl"), (geometric_jensen_shannon(), "rate")):
         metrics = log_of(elbo(rates, regularisers=parts, monitors=(collapse, told)))["metrics"]

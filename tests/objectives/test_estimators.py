@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import toys
 
-from vae.distributions import Categorical, Normal
+from vae.distributions import Categorical, Mixture, Normal, distribution, standard_normal
 from vae.models import given, latent_group
 from vae.objectives import (
     combined_importance_weighted,
@@ -101,6 +101,67 @@ def test_discrete_latents_without_a_path_are_refused():
         with pytest.raises(TypeError, match="Categorical pass no gradient back"):
             traced(objective, model, params, state, batch)
     traced(importance_weighted(3, score_function), model, params, state, batch)
+
+
+def of_posterior(posterior) -> Model:
+    """A model of two numbers with this posterior, whatever the example."""
+
+    def infer(params, state, x, context, settings):
+        def draw(key, values=()):
+            z = latent_group(posterior(params["posterior"]), standard_normal(2), key, given(values, 0))
+            return Trace(likelihood=Normal(z.value, jnp.zeros(2)), latents=(z,))
+
+        return draw
+
+    return Model(None, infer, None, None, None)
+
+
+@distribution
+class Undeclared:
+    """A Gaussian of a user who does not say whether its draws are reparameterised."""
+
+    base: Normal
+
+    data_space = "real"
+
+    def sample(self, key):
+        return self.base.sample(key)
+
+    def sample_and_log_prob(self, key):
+        return self.base.sample_and_log_prob(key)
+
+    def log_prob(self, value):
+        return self.base.log_prob(value)
+
+
+def two_gaussians(numbers):
+    return Mixture(logits=numbers[0], components=jax.vmap(Normal)(numbers, jnp.zeros((2, 2))))
+
+
+def undeclared(numbers):
+    return Undeclared(Normal(numbers[0], numbers[1]))
+
+
+@pytest.mark.parametrize(("posterior", "name"), [(two_gaussians, "Mixture"), (undeclared, "Undeclared")])
+def test_a_mixture_and_a_family_that_declares_nothing_are_refused(posterior, name):
+    """The logits of a mixture would have no gradient from the likelihood, though its values are real."""
+    model, params = of_posterior(posterior), {"posterior": jnp.ones((2, 2)), "generative": ()}
+    batch = Batch(jnp.ones((3, 2)), (), jnp.ones(3))
+    sentence = (
+        rf"the posterior {name} pass no gradient back to some of its parameters, or it does not declare that they do; use "
+        r"importance_weighted\(samples, score_function\), a relaxed family, or declare reparameterised = True in your own"
+    )
+    for objective in (elbo(log_ratio), importance_weighted(3), importance_weighted(3, doubly_reparameterised)):
+        with pytest.raises(TypeError, match=sentence):
+            traced(objective, model, params, (), batch)
+    traced(importance_weighted(3, score_function), model, params, (), batch)
+
+
+def test_a_family_that_declares_itself_reparameterised_is_taken():
+    declared = distribution(type("Declared", (Undeclared,), {"reparameterised": True}))
+    model = of_posterior(lambda numbers: declared(Normal(numbers[0], numbers[1])))
+    params = {"posterior": jnp.ones((2, 2)), "generative": ()}
+    traced(elbo(log_ratio, monitors=()), model, params, (), Batch(jnp.ones((3, 2)), (), jnp.ones(3)))
 
 
 def test_one_sample_has_no_baseline():

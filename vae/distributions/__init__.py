@@ -3,6 +3,8 @@
 from vae.distributions.at_sample import AtSample as AtSample
 from vae.distributions.base import Distribution as Distribution
 from vae.distributions.base import distribution as distribution
+from vae.distributions.base import is_density as is_density
+from vae.distributions.base import is_reparameterised as is_reparameterised
 from vae.distributions.base import static_field as static_field
 from vae.distributions.bernoulli import Bernoulli as Bernoulli
 from vae.distributions.beta import Beta as Beta

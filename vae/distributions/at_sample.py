@@ -2,7 +2,7 @@
 
 from jaxtyping import Array, Float, PyTree
 
-from vae.distributions.base import DataSpace, Distribution, distribution
+from vae.distributions.base import DataSpace, Distribution, distribution, is_density, is_reparameterised
 
 
 @distribution
@@ -23,6 +23,16 @@ class AtSample:
     def data_space(self) -> DataSpace:
         """The data space of `base`."""
         return self.base.data_space
+
+    @property
+    def reparameterised(self) -> bool:
+        """Whether the base is."""
+        return is_reparameterised(self.base)
+
+    @property
+    def is_density(self) -> bool:
+        """Whether the base is."""
+        return is_density(self.base)
 
     def sample(self, key: Array) -> PyTree:
         """Draw from `base`."""

@@ -22,6 +22,11 @@ class Distribution(Protocol):
 
     Besides these members a family has what exists for it in closed form: the properties `mean`, `mode` and `variance`,
     and the method `entropy()` in nats. A family without a density (a deterministic encoder) raises TypeError in `log_prob`.
+
+    It declares, as class variables, what the signatures do not say:
+
+        reparameterised: ClassVar[bool] = True     see `is_reparameterised`; without it, no
+        is_density: ClassVar[bool] = False         see `is_density`; without it, yes
     """
 
     @property
@@ -40,6 +45,20 @@ class Distribution(Protocol):
     def log_prob(self, value: Array) -> Float[Array, ""]:
         """Log density (or log mass) of `value` in nats, summed over the event."""
         ...
+
+
+def is_reparameterised(distribution: Any) -> bool:
+    """Whether the family declares that a draw passes a gradient back to every parameter; silence means no.
+
+    The derivative of f(z) along the draw is then the whole derivative of E[f(z)], or, where the family says so, a biased
+    stand-in for it (straight-through).
+    """
+    return getattr(distribution, "reparameterised", False)
+
+
+def is_density(distribution: Any) -> bool:
+    """Whether exp log_prob integrates (or sums) to one; silence means yes, since that is what `log_prob` is defined to be."""
+    return getattr(distribution, "is_density", True)
 
 
 @dataclass_transform(frozen_default=True)

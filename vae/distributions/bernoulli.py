@@ -25,6 +25,7 @@ class Bernoulli:
     logits: Float[Array, "*event"]
 
     data_space: ClassVar[DataSpace] = "binary"
+    reparameterised: ClassVar[bool] = False
 
     @property
     def mean(self) -> Float[Array, "*event"]:

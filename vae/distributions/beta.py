@@ -31,6 +31,7 @@ class Beta:
     concentration0: Float[Array, "*event"]
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         fields = {"concentration1": self.concentration1, "concentration0": self.concentration0}

@@ -1,5 +1,7 @@
 """Independent variables that each take one of K values, parameterised by logits."""
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer
@@ -21,6 +23,8 @@ class Categorical:
 
     logits: Float[Array, "*event classes"]
     data_space: DataSpace = static_field(default="tokens")
+
+    reparameterised: ClassVar[bool] = False
 
     def __post_init__(self):
         require_classes("Categorical", self.logits)

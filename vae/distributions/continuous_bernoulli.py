@@ -28,6 +28,7 @@ class ContinuousBernoulli:
     logits: Float[Array, "*event"]
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     @property
     def mean(self) -> Float[Array, "*event"]:

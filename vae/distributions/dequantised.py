@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution
+from vae.distributions.base import DataSpace, distribution, is_density, is_reparameterised
 
 LEVELS = 256
 
@@ -32,9 +32,14 @@ class Dequantised:
     data_space: ClassVar[DataSpace] = "uint8"
 
     @property
+    def reparameterised(self) -> bool:
+        """Whether the base is."""
+        return is_reparameterised(self.base)
+
+    @property
     def is_density(self) -> bool:
-        """Whether the base is one; see `OptimalSigmaNormal`."""
-        return getattr(self.base, "is_density", True)
+        """Whether the base is."""
+        return is_density(self.base)
 
     @property
     def mean(self) -> Float[Array, "*event"]:

@@ -20,6 +20,8 @@ class Deterministic:
     value: PyTree
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
+    is_density: ClassVar[bool] = False
 
     @property
     def mean(self) -> PyTree:

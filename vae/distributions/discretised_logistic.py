@@ -31,6 +31,7 @@ class DiscretisedLogistic:
     log_scale: Float[Array, "*event"]
 
     data_space: ClassVar[DataSpace] = "uint8"
+    reparameterised: ClassVar[bool] = False
 
     def __post_init__(self):
         require_same_shape("DiscretisedLogistic", location=self.location, log_scale=self.log_scale)

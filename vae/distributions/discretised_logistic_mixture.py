@@ -38,6 +38,7 @@ class DiscretisedLogisticMixture:
     coupling: Float[Array, "*sites components channels channels"] | None = None
 
     data_space: ClassVar[DataSpace] = "uint8"
+    reparameterised: ClassVar[bool] = False
 
     def __post_init__(self):
         name = "DiscretisedLogisticMixture"

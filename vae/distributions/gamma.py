@@ -30,6 +30,7 @@ class Gamma:
     rate: Float[Array, "*event"]
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         require_same_shape("Gamma", concentration=self.concentration, rate=self.rate)

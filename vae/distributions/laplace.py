@@ -27,6 +27,7 @@ class Laplace:
     log_scale: Float[Array, "*event"]
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         require_same_shape("Laplace", mean=self.mean, log_scale=self.log_scale)

@@ -32,6 +32,7 @@ class LowRankNormal:
     log_diagonal_std: Float[Array, "n"]
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         mean, factor, log_std = shape_of(self.mean), shape_of(self.factor), shape_of(self.log_diagonal_std)

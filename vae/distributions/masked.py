@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from vae.distributions.base import DataSpace, distribution, shape_of
+from vae.distributions.base import DataSpace, distribution, is_density, is_reparameterised, shape_of
 from vae.distributions.factorised import require_factorised
 
 
@@ -36,6 +36,16 @@ class Masked:
     def data_space(self) -> DataSpace:
         """That of the base."""
         return self.base.data_space
+
+    @property
+    def reparameterised(self) -> bool:
+        """Whether the base is."""
+        return is_reparameterised(self.base)
+
+    @property
+    def is_density(self) -> bool:
+        """Whether the base is."""
+        return is_density(self.base)
 
     @property
     def mean(self) -> Float[Array, "*event"]:

@@ -1,12 +1,13 @@
 """Mixtures of distributions of one family, the VampPrior among them."""
 
 from collections.abc import Callable
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from vae.distributions.base import DataSpace, Distribution, distribution, shape_of
+from vae.distributions.base import DataSpace, Distribution, distribution, is_density, shape_of
 
 
 @distribution
@@ -40,6 +41,8 @@ class Mixture:
     logits: Float[Array, "K"]
     components: Distribution
 
+    reparameterised: ClassVar[bool] = False  # the choice of a component passes no gradient to the logits
+
     def __post_init__(self):
         logits, leaves = shape_of(self.logits), [shape_of(leaf) for leaf in jax.tree.leaves(self.components)]
         if len(logits) != 1 or not leaves or any(leaf[:1] != logits for leaf in leaves):
@@ -52,6 +55,11 @@ class Mixture:
     def data_space(self) -> DataSpace:
         """That of the components."""
         return self.components.data_space
+
+    @property
+    def is_density(self) -> bool:
+        """Whether the components are."""
+        return is_density(self.components)
 
     @property
     def weights(self) -> Float[Array, "K"]:

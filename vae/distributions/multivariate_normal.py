@@ -32,6 +32,7 @@ class MultivariateNormal:
     scale_tril: Float[Array, "n n"]
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         mean, scale_tril = shape_of(self.mean), shape_of(self.scale_tril)

@@ -31,6 +31,7 @@ class NegativeBinomial:
     log_dispersion: Float[Array, "*event"]
 
     data_space: ClassVar[DataSpace] = "count"
+    reparameterised: ClassVar[bool] = False
 
     def __post_init__(self):
         require_same_shape("NegativeBinomial", log_mean=self.log_mean, log_dispersion=self.log_dispersion)

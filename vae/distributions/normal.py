@@ -26,6 +26,7 @@ class Normal:
     log_std: Float[Array, "*event"]
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         require_same_shape("Normal", mean=self.mean, log_std=self.log_std)

@@ -32,6 +32,7 @@ class OptimalSigmaNormal:
     smallest_std: Float[Array, ""] | float = 1e-3
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = False  # it has no draws
     is_density: ClassVar[bool] = False  # what a report asks before it calls a number an NLL
 
     @property

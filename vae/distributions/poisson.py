@@ -25,6 +25,7 @@ class Poisson:
     log_rate: Float[Array, "*event"]
 
     data_space: ClassVar[DataSpace] = "count"
+    reparameterised: ClassVar[bool] = False
 
     @property
     def mean(self) -> Float[Array, "*event"]:

@@ -84,6 +84,7 @@ class PowerSpherical:
     concentration: Float[Array, ""]
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         sphere.require_direction("PowerSpherical", self.direction)

@@ -32,6 +32,7 @@ class RelaxedBernoulli:
     temperature: Float[Array, ""] | float
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         require_temperature("RelaxedBernoulli", self.temperature)
@@ -82,6 +83,7 @@ class LogitRelaxedBernoulli:
     temperature: Float[Array, ""] | float
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         require_temperature("LogitRelaxedBernoulli", self.temperature)

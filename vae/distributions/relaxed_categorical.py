@@ -38,6 +38,7 @@ class RelaxedCategorical:
     temperature: Float[Array, ""] | float
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         require_classes("RelaxedCategorical", self.logits)
@@ -88,6 +89,7 @@ class ExpRelaxedCategorical:
     temperature: Float[Array, ""] | float
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         require_classes("ExpRelaxedCategorical", self.logits)
@@ -139,6 +141,7 @@ class StraightThroughCategorical:
     temperature: Float[Array, ""] | float
 
     data_space: ClassVar[DataSpace] = "tokens"
+    reparameterised: ClassVar[bool] = True  # by the gradient of its relaxation, which is biased
 
     def __post_init__(self):
         require_classes("StraightThroughCategorical", self.logits)

@@ -36,6 +36,7 @@ class SpikeAndSlab:
     temperature: Float[Array, ""] | float = 0.5
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True  # the gate by the gradient of its relaxation, which is biased
 
     def __post_init__(self):
         if not isinstance(self.slab, Normal):

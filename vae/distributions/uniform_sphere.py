@@ -24,6 +24,7 @@ class UniformSphere:
     dim: int = static_field()
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         if not isinstance(self.dim, int) or self.dim < 2:
@@ -66,6 +67,7 @@ class UniformCircle:
     shape: tuple[int, ...] = static_field(default=())
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         if not isinstance(self.shape, tuple) or not all(isinstance(size, int) and size >= 0 for size in self.shape):

@@ -28,14 +28,16 @@ class VonMises:
     concentration: kappa >= 0, the same shape; 0 is the uniform distribution on the circle.
 
     Draws lie in [-pi, pi] and carry exact pathwise gradients: 1 in the angle, and in kappa by implicit differentiation of the
-    distribution function. Log densities count values modulo 2 pi. Raises ValueError for shapes that differ or a concentration
-    below 0. (Mardia & Jupp 2000, section 3.5.4.)
+    distribution function, for a loss with the period 2 pi: feed a decoder the cosine and the sine. Log densities count values
+    modulo 2 pi. Raises ValueError for shapes that differ or a concentration below 0.
+    (Mardia & Jupp 2000, section 3.5.4.)
     """
 
     angle: Float[Array, "*event"]
     concentration: Float[Array, "*event"]
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         require_same_shape("VonMises", angle=self.angle, concentration=self.concentration)

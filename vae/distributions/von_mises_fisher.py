@@ -91,6 +91,7 @@ class VonMisesFisher:
     concentration: Float[Array, ""]
 
     data_space: ClassVar[DataSpace] = "real"
+    reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):
         sphere.require_direction("VonMisesFisher", self.direction)

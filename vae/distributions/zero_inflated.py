@@ -1,12 +1,12 @@
 """Counts with more zeros than their distribution explains."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, require_value
+from vae.distributions.base import DataSpace, distribution, is_density, require_value
 from vae.distributions.factorised import require_factorised
 from vae.requirements import require_same_shape
 
@@ -27,6 +27,8 @@ class ZeroInflated:
     base: Any  # Factorised, and the moments it has
     logits: Float[Array, "*event"]
 
+    reparameterised: ClassVar[bool] = False  # the choice of a zero passes no gradient to the logits
+
     def __post_init__(self):
         require_factorised("ZeroInflated", self.base)
         for parameter in jax.tree.leaves(self.base):
@@ -36,6 +38,11 @@ class ZeroInflated:
     def data_space(self) -> DataSpace:
         """That of the base."""
         return self.base.data_space
+
+    @property
+    def is_density(self) -> bool:
+        """Whether the base is."""
+        return is_density(self.base)
 
     @property
     def mean(self) -> Float[Array, "*event"]:

@@ -29,6 +29,7 @@ from vae.distributions.von_mises_fisher import VonMisesFisher
 from vae.divergences import directional, gaussian
 from vae.divergences.gaussian import Gaussian
 from vae.divergences.kumaraswamy import expected_logs
+from vae.divergences.table import KL_TABLE, kl_divergence
 from vae.requirements import require_same_shape
 from vae.special import mean_resultant_length, mean_resultant_shortfall, von_mises_fisher_information
 from vae.special.elementary import HALF_LOG_TWO_PI, as_floats, sigmoid
@@ -42,10 +43,11 @@ def cross_entropy(q: Distribution, p: Distribution, table: Mapping[tuple[type, t
 
     q, p:  two distributions over the same event.
     table: rows to use before the library's own, keyed by (type of q, type of p).
+    A pair of the KL table without a row here is the sum on the right, where q has an `entropy`.
     Raises TypeError for a pair without a closed form.
     """
     pair = (type(q), type(p))
-    row = (table or {}).get(pair) or CROSS_ENTROPY_TABLE.get(pair)
+    row = (table or {}).get(pair) or CROSS_ENTROPY_TABLE.get(pair) or (entropy_plus_kl if pair in KL_TABLE else None)
     if row is None:
         names = f"{type(q).__name__}, {type(p).__name__}"
         raise TypeError(
@@ -53,6 +55,11 @@ def cross_entropy(q: Distribution, p: Distribution, table: Mapping[tuple[type, t
             f"or pass your own row as table={{({names}): function}}."
         )
     return jnp.sum(row(q, p))
+
+
+def entropy_plus_kl(q: Any, p: Any) -> Float[Array, ""]:
+    """H(q) + KL(q || p), for a pair without a row of its own."""
+    return q.entropy() + kl_divergence(q, p)
 
 
 def normal_normal(q: Normal, p: Normal) -> Array:

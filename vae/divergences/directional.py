@@ -52,6 +52,7 @@ def von_mises_von_mises(q: VonMises, p: VonMises) -> Array:
     """Per angle, with A = I_1/I_0: ln I_0(kappa_p) - ln I_0(kappa_q) + A(kappa_q) [kappa_q - kappa_p cos(angle_q - angle_p)].
 
     It is the row of von Mises-Fisher at m = 2, where half the squared chord is 2 sin^2((angle_q - angle_p)/2).
+    (Mardia & Jupp 2000, section 3.5.4.)
     """
     require_same_shape("KL", q=q.angle, p=p.angle)
     apart = 2.0 * jnp.square(jnp.sin(0.5 * (q.angle - p.angle)))
@@ -60,7 +61,7 @@ def von_mises_von_mises(q: VonMises, p: VonMises) -> Array:
 
 
 def von_mises_uniform_circle(q: VonMises, p: UniformCircle) -> Array:
-    """Per angle: kappa A(kappa) - ln I_0(kappa), A = I_1/I_0."""
+    """Per angle: kappa A(kappa) - ln I_0(kappa), A = I_1/I_0. (Mardia & Jupp 2000, section 3.5.4.)"""
     require_same_angles(q, p)
     return von_mises_fisher_information(2, q.concentration)
 

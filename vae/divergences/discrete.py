@@ -18,19 +18,19 @@ from vae.special.elementary import expm1_minus, sigmoid
 def bernoulli_bernoulli(q: Bernoulli, p: Bernoulli) -> Float[Array, "*event"]:
     """Per component, with g = sigmoid(l_q) and a = sigmoid(l_p): g ln(g / a) + (1 - g) ln((1 - g) / (1 - a)).
 
-    The categorical of two classes with logits (l, 0).
+    The categorical of two classes with logits (l, 0). (Cover & Thomas 2006, section 2.3.)
     """
     return _kl_of_gates(q.logits, p.logits)
 
 
 def categorical_categorical(q: Categorical, p: Categorical) -> Float[Array, "*event"]:
-    """Per component: sum_k q_k ln(q_k / p_k). Raises ValueError where the shapes differ."""
+    """Per component: sum_k q_k ln(q_k / p_k). (Cover & Thomas 2006, section 2.3.) Raises ValueError where the shapes differ."""
     require_same_shape("KL", q=q.logits, p=p.logits)
     return categorical_kl(q.logits, p.logits)
 
 
 def straight_through_straight_through(q: StraightThroughCategorical, p: StraightThroughCategorical) -> Float[Array, "*event"]:
-    """That of the categoricals they are; the temperatures only shape the gradient of the sampler."""
+    """That of the categoricals they are; the temperatures only shape the gradient of the sampler. (Jang et al. 2017.)"""
     require_same_shape("KL", q=q.logits, p=p.logits)
     return categorical_kl(q.logits, p.logits)
 

@@ -5,6 +5,8 @@ per independent component, or a scalar. Nothing in the table is approximate. The
 this one, by kind of distribution.
 """
 
+import inspect
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -100,6 +102,18 @@ KL_TABLE: dict[tuple[type, type], Row] = {
     (VonMisesFisher, UniformSphere): directional.von_mises_fisher_uniform_sphere,
     (PowerSpherical, UniformSphere): directional.power_spherical_uniform_sphere,
 }
+
+
+def closed_forms() -> str:
+    """Every row of the KL table in words: the pairs that it serves, its formula and its reference, as its docstring has them.
+
+    print(vae.divergences.closed_forms())
+    """
+    served: dict[Row, list[str]] = {}
+    for (q, p), row in KL_TABLE.items():
+        served.setdefault(row, []).append(f"KL({q.__name__} || {p.__name__})")
+    texts = {row: textwrap.indent(inspect.getdoc(row) or "", "    ") for row in served}
+    return "\n\n".join("\n".join([*pairs, "", texts[row]]) for row, pairs in served.items())
 
 
 def incomparable(q: Distribution, p: Distribution) -> str:

@@ -28,9 +28,11 @@ from vae.evaluation.annealing_paths import from_prior as from_prior
 from vae.evaluation.evidence import Evidence as Evidence
 from vae.evaluation.evidence import elbo_terms as elbo_terms
 from vae.evaluation.evidence import importance_sampled_evidence as importance_sampled_evidence
+from vae.evaluation.examples import Examples as Examples
 from vae.evaluation.gaps import fitted_bounds as fitted_bounds
 from vae.evaluation.gaps import gap_summary as gap_summary
 from vae.evaluation.gaps import inference_gaps as inference_gaps
 from vae.evaluation.latents import active_units as active_units
 from vae.evaluation.latents import encode as encode
+from vae.evaluation.latents import of_means as of_means
 from vae.evaluation.pareto import pareto_k as pareto_k

@@ -13,6 +13,7 @@ from vae.distributions import Mixture, MultivariateNormal
 from vae.distributions.base import Distribution
 from vae.evaluation.arrays import finite_array, integer_array
 from vae.evaluation.batches import map_examples
+from vae.evaluation.rows import checked
 from vae.types import Key, PyTree, Trained
 
 
@@ -69,6 +70,7 @@ def aggregate_posterior(posteriors: Distribution) -> Mixture:
     return Mixture(logits=jnp.zeros(examples), components=posteriors)
 
 
+@checked
 @partial(jax.jit, static_argnames="batch_size")
 def posteriors_of(trained: Trained, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500) -> Distribution:
     """q(z | x) of the first latent group for every example, one distribution with a leading axis of examples.

@@ -16,6 +16,7 @@ from vae.evaluation.annealing_paths import Path, Schedule, Start, from_prior, si
 from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import ROWS_IN_FLIGHT, evidence_of
 from vae.evaluation.hmc import transition
+from vae.evaluation.rows import checked, require_context, rows_of
 from vae.requirements import require
 from vae.types import Key, PyTree, Trained
 
@@ -76,6 +77,7 @@ class BidirectionalBounds(NamedTuple):
     acceptance: Float[Array, "examples"]
 
 
+@checked
 @partial(jax.jit, static_argnames=("annealing", "batch_size"))
 def annealed_evidence(
     trained: Trained,
@@ -119,21 +121,32 @@ def annealed_evidence(
     return map_examples(one, key, (x, context), batch_size or max(1, ROWS_IN_FLIGHT // annealing.chains))
 
 
-@partial(jax.jit, static_argnames="number")
-def simulate(trained: Trained, key: Key, number: int, context: PyTree = ()) -> tuple[tuple[Array, ...], PyTree]:
-    """`number` draws (z, x) of the model itself: z is then an exact sample of the posterior p(z | x), whatever the encoder.
+def simulate(
+    trained: Trained, key: Key, number: int | None = None, *, context: PyTree = ()
+) -> tuple[tuple[Array, ...], PyTree]:
+    """Draws (z, x) of the model itself: z is then an exact sample of the posterior p(z | x), whatever the encoder.
 
-    context: with a leading axis of `number`, () for none.
+    number:  of draws; with a context there are as many as that has rows.
+    context: a row for each draw, () for a model that takes none.
+
+    Raises ValueError for a context that does not fit the model, and for a number that is not its number of rows.
     """
+    rows = rows_of(number, context=context)
+    require_context(trained, context, rows)
+    return _simulate(trained, jax.random.split(key, rows), context)
 
+
+@jax.jit
+def _simulate(trained: Trained, keys: Array, context: PyTree) -> tuple[tuple[Array, ...], PyTree]:
     def one(key, context):
         prior_key, data_key = jax.random.split(key)
         values = trained.prior(prior_key, context)
         return values, trained.decode(values, context).sample(data_key)
 
-    return jax.vmap(one)(jax.random.split(key, number), context)
+    return jax.vmap(one)(keys, context)
 
 
+@checked
 @partial(jax.jit, static_argnames=("annealing", "batch_size"))
 def bidirectional_bounds(
     trained: Trained,

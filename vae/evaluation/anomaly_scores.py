@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from vae.evaluation.batches import map_examples
 from vae.evaluation.gaps import fitted_log_weights
+from vae.evaluation.rows import checked
 from vae.objectives import Rate, analytic, log_ratio, log_weight, terms_of
 from vae.types import Key, PyTree, Trace, Trained
 
@@ -32,6 +33,7 @@ class ModelScores(NamedTuple):
     reconstruction: Float[Array, "examples"]
 
 
+@checked
 @partial(jax.jit, static_argnames=("samples", "rates", "batch_size"))
 def model_scores(
     trained: Trained,
@@ -67,6 +69,7 @@ def model_scores(
     return map_examples(one, key, (x, context), max(1, batch_size // samples))
 
 
+@checked
 @partial(jax.jit, static_argnames=("optimiser", "steps", "samples", "score_samples", "batch_size"))
 def likelihood_regret(
     trained: Trained,
@@ -102,6 +105,7 @@ def likelihood_regret(
     return map_examples(one, key, (x, context), batch_size)
 
 
+@checked
 @partial(jax.jit, static_argnames=("lowest", "samples", "batch_size"))
 def hierarchical_log_likelihood_ratio(
     trained: Trained,

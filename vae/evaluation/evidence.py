@@ -8,14 +8,17 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import Distribution
+from vae.distributions.base import Distribution, is_density
 from vae.evaluation.batches import map_examples
 from vae.evaluation.pareto import keep_largest, tail_length, tail_shape
+from vae.evaluation.rows import checked
 from vae.objectives import Rate, analytic, log_weight, terms_of
 from vae.objectives.estimators import ROWS_IN_FLIGHT, divisor_near
+from vae.objectives.observed import observing
 from vae.types import Key, PyTree, Terms, Trace, Trained
 
 
+@checked
 @partial(jax.jit, static_argnames=("rates", "batch_size"))
 def elbo_terms(
     trained: Trained,
@@ -36,7 +39,7 @@ def elbo_terms(
     def one(key, example):
         x, context, values = example
         draw_key, rate_key = jax.random.split(key)
-        return terms_of(trained.infer(x, context)(draw_key, values), x, rates, rate_key)
+        return terms_of(observing(trained.infer(x, context), values)(draw_key), x, rates, rate_key)
 
     return map_examples(one, key, (x, context, values), batch_size)
 
@@ -70,6 +73,7 @@ class _Weights(NamedTuple):
     squares: Float[Array, ""]
 
 
+@checked
 @partial(jax.jit, static_argnames=("samples", "batch_size"))
 def importance_sampled_evidence(
     trained: Trained,
@@ -115,11 +119,6 @@ def importance_sampled_evidence(
 
     weights, shape = map_examples(one, key, (x, context), batch_size)
     return _summarise(weights, samples)._replace(pareto_k=shape)
-
-
-def is_density(likelihood: Distribution) -> bool:
-    """Whether exp log_prob integrates to one over the data."""
-    return getattr(likelihood, "is_density", True)
 
 
 def no_density(likelihood: Distribution) -> str:

@@ -16,6 +16,7 @@ from vae.evaluation.annealing import AnnealedEvidence
 from vae.evaluation.arrays import standard_error
 from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import Evidence
+from vae.evaluation.rows import checked
 from vae.objectives import sticking_the_landing
 from vae.objectives.estimators import frozen_posterior, scored
 from vae.types import Key, PyTree, Trained
@@ -87,6 +88,7 @@ def inference_gaps(annealed: AnnealedEvidence, fitted: FittedBounds, importance:
     )
 
 
+@checked
 @partial(jax.jit, static_argnames=("optimiser", "steps", "samples", "score_samples", "batch_size"))
 def fitted_bounds(
     trained: Trained,

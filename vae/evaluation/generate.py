@@ -1,6 +1,7 @@
 """What a model draws: reconstructions, samples, traversals and interpolations, as arrays for `vae.visualise`.
 
-Images are the means of the decoded distributions. Every function takes its examples with a leading axis.
+Images are the means of the decoded distributions. Examples, latent values and contexts are rows: they have a leading axis, as
+long in all of them.
 """
 
 from functools import partial
@@ -11,65 +12,160 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vae.evaluation.latents import encode
-from vae.types import Key, PyTree, Trained
+from vae.evaluation.batches import map_examples
+from vae.evaluation.rows import checked, require_context, require_examples, rows_of
+from vae.types import Key, Latent, PyTree, Trained
+
+
+def decode_means(trained: Trained, values: tuple, *, context: PyTree = ()) -> Array:
+    """E[x | z] for every row of the latent values, a tuple with one array per group."""
+    require_context(trained, context, rows_of(None, values=values))
+    return _decode_means(trained, values, context)
 
 
 @jax.jit
-def decode_means(trained: Trained, values: tuple, context: PyTree = ()) -> Array:
-    """E[x | z] for every row of the latent values, a tuple with one array per group."""
+def _decode_means(trained: Trained, values: tuple, context: PyTree) -> Array:
     return jax.vmap(lambda v, c: _mean(trained.decode(v, c)))(values, context)
 
 
-@partial(jax.jit, static_argnames="number")
-def sample_prior(trained: Trained, key: Key, number: int, temperature=1.0, context: PyTree = ()) -> tuple:
-    """`number` ancestral samples of the latent variables from the prior, one array per group."""
-    return jax.vmap(lambda k: trained.prior(k, context, temperature=temperature))(jax.random.split(key, number))
+def sample_prior(
+    trained: Trained, key: Key, number: int | None = None, *, context: PyTree = (), temperature: Any = 1.0, values: tuple = ()
+) -> tuple:
+    """Ancestral samples of the latent variables from the prior, one array of rows per group.
+
+    number:  of samples; with a context, or values, there are as many as those have rows.
+    context: a row for each sample, () for a model that takes none.
+    values:  rows of the groups that are given, None for a group that is drawn; () draws all.
+
+    Raises ValueError for a context that does not fit the model, and for numbers of rows that differ.
+    """
+    rows = rows_of(number, context=context, values=values)
+    require_context(trained, context, rows)
+    scale = {} if isinstance(temperature, int | float) and temperature == 1 else {"temperature": temperature}
+    return _sample_prior(
+        trained, jax.random.split(key, rows), context, values, **scale
+    )  # 1 is not traced: all families have it
 
 
-@partial(jax.jit, static_argnames="number")
-def sample_aggregate(trained: Trained, x: PyTree, key: Key, number: int) -> tuple:
-    """`number` samples of q(z) = mean over x of q(z | x): the posterior's sample at examples drawn with replacement."""
-    pick_key, draw_key = jax.random.split(key)
-    size = jax.tree.leaves(x)[0].shape[0]
-    chosen = jax.tree.map(lambda a: a[jax.random.randint(pick_key, (number,), 0, size)], x)
-
-    def one(key, x):
-        return tuple(latent.value for latent in trained.infer(x)(key).latents)
-
-    return jax.vmap(one)(jax.random.split(draw_key, number), chosen)
+@jax.jit
+def _sample_prior(trained: Trained, keys: Array, context: PyTree, values: tuple, temperature: Any = 1.0) -> tuple:
+    return jax.vmap(lambda k, c, v: trained.prior(k, c, v, temperature))(keys, context, values)
 
 
-def reconstruct(trained: Trained, x: PyTree, key: Key) -> Array:
-    """E[x | z] at the posterior mean of each example."""
-    return decode_means(trained, encode(trained, x, key))
+def sample_aggregate(trained: Trained, x: PyTree, key: Key, number: int, *, context: PyTree = ()) -> tuple:
+    """`number` samples of q(z) = mean over x of q(z | x): the posterior's sample at examples drawn with replacement.
+
+    context: of the examples. To decode the samples, take its rows `drawn_examples(key, number, len(x))`.
+    """
+    require_examples(trained, x, context)
+    rows = drawn_examples(key, rows_of(number), jax.tree.leaves(x)[0].shape[0])
+    chosen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], (x, context))
+    return _sample_posterior(trained, chosen, jax.random.split(jax.random.split(key)[1], number))
+
+
+def drawn_examples(key: Key, number: int, size: int) -> Array:
+    """Which of `size` examples `sample_aggregate` draws its samples from, (number,)."""
+    return jax.random.randint(jax.random.split(key)[0], (number,), 0, size)
+
+
+@jax.jit
+def _sample_posterior(trained: Trained, examples: tuple[PyTree, PyTree], keys: Array) -> tuple:
+    def one(key, example):
+        return tuple(latent.value for latent in trained.infer(*example)(key).latents)
+
+    return jax.vmap(one)(keys, examples)
+
+
+def reconstruct(trained: Trained, x: PyTree, key: Key, *, context: PyTree = ()) -> Array:
+    """E[x | z] at the code of each example (see `codes_of`); where there is no latent group, from a pass through the model."""
+    codes = codes_of(trained, x, key, context=context)
+    return _decode_means(trained, codes, context) if codes else _decoded(trained, x, key, context=context)
+
+
+@checked
+@partial(jax.jit, static_argnames="batch_size")
+def codes_of(trained: Trained, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500) -> tuple:
+    """One value of every latent group for each example, that the decoder takes: the posterior mean, or a sample.
+
+    A sample stands for a group without a closed-form mean, and for one whose mean is no value of it (a class, a quantised
+    code); a group further down is taken at a sampled ancestor.
+    """
+
+    def one(key, example):
+        return tuple(_code(latent) for latent in trained.infer(*example)(key).latents)
+
+    return map_examples(one, key, (x, context), batch_size)
+
+
+def _code(latent: Latent) -> PyTree:
+    """The posterior mean where it is of the shape and the kind of a value, else the value."""
+    mean = getattr(latent.posterior, "mean", latent.value)
+    like = jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), (mean, latent.value))
+    return mean if like[0] == like[1] else latent.value
+
+
+@partial(jax.jit, static_argnames="batch_size")
+def _decoded(trained: Trained, x: PyTree, key: Key, *, context: PyTree, batch_size: int = 500) -> Array:
+    """E[x | z] of one pass through the model."""
+    return map_examples(lambda k, example: _mean(trained.infer(*example)(k).likelihood), key, (x, context), batch_size)
 
 
 def traverse(
     trained: Trained,
-    mean: Float[Array, "latent"],
+    codes: tuple,
     dimensions: Array | np.ndarray,
     values: Float[Array, "steps"],
+    key: Key | None = None,
+    *,
+    group: int = 0,
+    context: PyTree = (),
 ) -> Array:
-    """(dimensions, steps, ...) images: from one example's code, each dimension in turn set to each value; one latent group."""
-    codes = jnp.tile(mean, (len(dimensions), len(values), 1))
-    rows = jnp.arange(len(dimensions))[:, None]
-    codes = codes.at[rows, jnp.arange(len(values))[None, :], jnp.asarray(dimensions)[:, None]].set(values[None, :])
-    images = decode_means(trained, (codes.reshape(-1, mean.shape[-1]),))
+    """(dimensions, steps, ...) images: from one example's codes, each dimension of a group in turn set to each value.
+
+    codes:   of one example, a vector for each group; those before the group moved stay as they are.
+    key:     of the groups after it, which are drawn from the prior given the ones before, with the same noise in every image;
+             None where there is none.
+    context: of the one example, without an axis of rows.
+
+    Raises ValueError for groups after the one moved without a key.
+    """
+    rows, below = len(dimensions) * len(values), len(codes) - group - 1
+    if below and key is None:
+        raise ValueError(f"group {group} has {below} groups after it, which are drawn given it; pass key=.")
+    code = codes[group]
+    moved = jnp.tile(code, (len(dimensions), len(values), 1))
+    places = jnp.arange(len(dimensions))[:, None], jnp.arange(len(values))[None, :], jnp.asarray(dimensions)[:, None]
+    moved = moved.at[places].set(values[None, :]).reshape(-1, code.shape[-1])
+    before, context = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (rows, *jnp.shape(leaf))), (codes[:group], context))
+    require_context(trained, context, rows)
+    given = (*before, moved)
+    filled = _descend(trained, key, context, (*given, *(None,) * below)) if below else given
+    images = _decode_means(trained, filled, context)
     return images.reshape(len(dimensions), len(values), *images.shape[1:])
 
 
-def interpolate(
-    trained: Trained,
-    start: Float[Array, "pairs latent"],
-    end: Float[Array, "pairs latent"],
-    steps: int,
-) -> Array:
-    """(pairs, steps, ...) images along the straight line between the codes of each pair; one latent group."""
-    alphas = jnp.linspace(0.0, 1.0, steps)[None, :, None]
-    codes = (1.0 - alphas) * start[:, None] + alphas * end[:, None]
-    images = decode_means(trained, (codes.reshape(-1, start.shape[-1]),))
-    return images.reshape(len(start), steps, *images.shape[1:])
+@jax.jit
+def _descend(trained: Trained, key: Key, context: PyTree, values: tuple) -> tuple:
+    """The groups that are None drawn from the prior given the others, with one key for all rows."""
+    return jax.vmap(lambda c, v: trained.prior(key, c, v))(context, values)
+
+
+def interpolate(trained: Trained, start: tuple, end: tuple, steps: int, *, context: PyTree = ()) -> Array:
+    """(pairs, steps, ...) images along the straight line between the codes of each pair, in all groups at once.
+
+    start, end: a tuple with rows of codes for each group.
+    context:    a row for each pair, held along its line.
+    """
+    pairs = rows_of(None, start=start, end=end)
+    require_context(trained, context, pairs)
+
+    def line(first: Array, last: Array) -> Array:
+        alphas = jnp.linspace(0.0, 1.0, steps).reshape(1, steps, *(1,) * (first.ndim - 1))
+        return ((1.0 - alphas) * first[:, None] + alphas * last[:, None]).reshape(-1, *first.shape[1:])
+
+    held = jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), steps, axis=0), context)
+    images = _decode_means(trained, jax.tree.map(line, start, end), held)
+    return images.reshape(pairs, steps, *images.shape[1:])
 
 
 def _mean(likelihood: Any) -> Array:

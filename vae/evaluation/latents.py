@@ -1,6 +1,8 @@
 """The state of the latent variables: posterior means, and which units carry information."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +11,12 @@ from jaxtyping import Array, Bool, Float
 
 from vae.discrepancies import ACTIVE_VARIANCE
 from vae.evaluation.batches import map_examples
+from vae.evaluation.examples import Examples
+from vae.evaluation.rows import checked
 from vae.types import Key, PyTree, Trained
 
 
+@checked
 @partial(jax.jit, static_argnames="batch_size")
 def encode(trained: Trained, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500):
     """Posterior means E_q[z | x], a tuple with one (examples, ...) array per group; deeper groups at a sampled ancestor.
@@ -25,6 +30,23 @@ def encode(trained: Trained, x: PyTree, key: Key, *, context: PyTree = (), batch
         return tuple(getattr(latent.posterior, "mean", latent.value) for latent in latents)
 
     return map_examples(one, key, (x, context), batch_size)
+
+
+def of_means(metric: Callable[[np.ndarray, Any], Any]) -> Callable[[Trained, Examples], Any]:
+    """metric(codes, labels) as a score of a trained model on examples, where the codes are its posterior means.
+
+    >>> scores = {"mig": of_means(vae.evaluation.disentanglement.mig)}
+
+    Raises ValueError for a model that has another number of latent groups than one.
+    """
+
+    def score(trained: Trained, examples: Examples) -> Any:
+        groups = encode(trained, examples.x, jax.random.key(0), context=examples.context)
+        if len(groups) != 1:
+            raise ValueError(f"the model has {len(groups)} latent groups; wanted one, whose means are the codes.")
+        return metric(np.asarray(groups[0]), examples.labels)
+
+    return score
 
 
 def active_units(

@@ -1,7 +1,7 @@
 """Everything that is said of a trained model on a test set, as one dictionary."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vae.discrepancies import ACTIVE_VARIANCE
-from vae.distributions import Distribution
+from vae.distributions import is_density
 from vae.evaluation.arrays import standard_error
-from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, is_density, no_density, rates_of
+from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, no_density, rates_of
 from vae.evaluation.latents import active_units, encode
 from vae.evaluation.pareto import UNRELIABLE
-from vae.objectives import analytic, total_rate
-from vae.types import Data, Key, PyTree, Trained
+from vae.evaluation.rows import require_examples
+from vae.objectives import analytic, log_ratio, no_rate, total_rate
+from vae.types import Data, Key, PyTree, Trace, Trained
 
 LOW_SAMPLE_SIZE = 10
 DISCRETE = ("binary", "uint8", "count", "tokens")
@@ -44,7 +45,9 @@ def report(
     All in nats per example. The standard error over images says how much the test set decides; the Monte Carlo error how much
     the importance samples do. Where the data are not in the likelihood's space (gray pixels under a Bernoulli) nothing here is
     a likelihood: `nll` and `bits_per_dim` are None, and the same bound is called `cross_entropy`. Where its `is_density`
-    is False (it sets its own scale by the value it scores) there is no bound: its numbers are None and `nll_note` says why.
+    is False (it sets its own scale by the value it scores) there is no bound: its numbers are None and `nll_note` says why. Nor
+    is there one, and no ELBO, of a model without a latent group or with one without a density; its KL, and the active units of
+    no group, are None too.
 
     Raises ValueError for a model of which it is not known what data it is of.
     """
@@ -54,25 +57,29 @@ def report(
             "the model has no spec, which says what its data are; wanted one: Trained(..., spec=vae.Data(shape, space))."
         )
     elbo_key, evidence_key, encode_key = jax.random.split(key, 3)
-    terms = elbo_terms(trained, x, elbo_key, context=context, rates=rates_of(rates))
+    require_examples(trained, x, context)
+    trace = structure_of(trained, x, context)
+    scored = bool(trace.latents) and all(latent.log_q is not None for latent in trace.latents)
+    charged = bool(trace.latents) and (scored or can_be_charged(trace, rates))
+    terms = elbo_terms(trained, x, elbo_key, context=context, rates=rates_of(rates) if charged else no_rate)
     means = encode(trained, x, encode_key, context=context)
-    likelihood = likelihood_of(trained, means, context)
-    if is_density(likelihood):
+    likelihood = trace.likelihood
+    if scored and is_density(likelihood):
         evidence = importance_sampled_evidence(trained, x, evidence_key, samples=samples, context=context)
         bound = evidence_summary(evidence, samples, in_space=likelihood.data_space == data.space)
         bound |= bits_per_dim(evidence, data, likelihood.data_space)
     else:
-        bound = dict.fromkeys(OF_THE_BOUND) | {"nll_samples": samples, "nll_note": no_density(likelihood)}
+        bound = dict.fromkeys(OF_THE_BOUND) | {"nll_samples": samples, "nll_note": why_no_bound(trace)}
     rate = np.asarray(total_rate(terms))
     log_likelihood = np.asarray(terms.log_likelihood)
     return {
         "examples": len(rate),
-        "elbo": float(np.mean(log_likelihood - rate)),
-        "elbo_se_images": standard_error(log_likelihood - rate),
+        "elbo": float(np.mean(log_likelihood - rate)) if scored else None,
+        "elbo_se_images": standard_error(log_likelihood - rate) if scored else None,
         "log_likelihood": float(np.mean(log_likelihood)),
-        "kl": float(np.mean(rate)),
-        "kl_per_dimension": [np.mean(np.asarray(r), axis=0).reshape(-1).tolist() for r in terms.rates],
-        "active_units": int(sum(int(active_units(group).sum()) for group in means)),
+        "kl": float(np.mean(rate)) if charged else None,
+        "kl_per_dimension": [np.mean(np.asarray(r), axis=0).reshape(-1).tolist() for r in terms.rates] if charged else None,
+        "active_units": int(sum(int(active_units(group).sum()) for group in means)) if means else None,
         "latent_dimensions": int(sum(group[0].size for group in means)),
         "active_threshold": ACTIVE_VARIANCE,
         **bound,
@@ -108,10 +115,28 @@ def bits_per_dim(evidence: Evidence, data: Data, space: str) -> dict[str, float 
     return {"bits_per_dim": nll / (math.prod(data.shape) * math.log(2.0)) if meaningful else None}
 
 
-def likelihood_of(trained: Trained, means: tuple, context: PyTree) -> Distribution:
-    """The model's likelihood of one example without its numbers, found without computing anything."""
-    first = jax.tree.map(lambda leaf: leaf[0], (tuple(means), context))
-    return jax.eval_shape(lambda trained, parts: trained.decode(*parts), trained, first)
+def structure_of(trained: Trained, x: PyTree, context: PyTree) -> Trace:
+    """What one pass through the model gives of one example, without its numbers: found without computing anything."""
+    first = jax.tree.map(lambda leaf: leaf[0], (x, context))
+    return jax.eval_shape(lambda trained, example: trained.infer(*example)(jax.random.key(0)), trained, first)
+
+
+def can_be_charged(trace: Trace, rates: Any) -> bool:
+    """Whether every group has the density that its KL needs; another rate needs none."""
+    functions = rates if isinstance(rates, Sequence) else (rates,) * len(trace.latents)
+    return all(latent.log_q is not None or rate not in (analytic, log_ratio) for latent, rate in zip(trace.latents, functions))
+
+
+def why_no_bound(trace: Trace) -> str:
+    """What to say of a model whose evidence nothing bounds."""
+    if not trace.latents:
+        return "the model has no latent group with a density, so there is no bound on its evidence"
+    points = [type(latent.posterior).__name__ for latent in trace.latents if latent.log_q is None]
+    return (
+        f"the posterior {points[0]} has no density, so there is no bound on the evidence"
+        if points
+        else no_density(trace.likelihood)
+    )
 
 
 def compact(numbers: Mapping[str, Any]) -> dict[str, Any]:

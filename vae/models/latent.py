@@ -9,18 +9,31 @@ from vae.types import Data, Family, Key, Model, Network, Params, Prior, PyTree, 
 
 
 def variational_autoencoder(
-    encoder: Network, decoder: Network, posterior: Family, prior: Prior, likelihood: Family, data: Data, context: PyTree = ()
+    encoder: Network,
+    decoder: Network,
+    posterior: Family,
+    prior: Prior,
+    likelihood: Family,
+    data: Data,
+    context: PyTree | None = None,
 ) -> Model:
     """p(x, z | c) = p(z | c) p(x | z, c) with the posterior q(z | x, c). (Kingma & Welling 2014, section 3.)
 
-    encoder:    network from (x, context) to `posterior.outputs` numbers.
-    decoder:    network from (z, context) to `likelihood.outputs` numbers.
+    encoder:    network from (x, context) to `posterior.outputs` numbers; not a stochastic one, since it runs once for all draws
+                and has no key.
+    decoder:    network from (z, context) to `likelihood.outputs` numbers; a stochastic one (dropout) draws with every sample.
     posterior:  encoder output -> q(z | x, c).
     prior:      p(z | c).
     likelihood: decoder output -> p(x | z, c).
     data:       shape and space of one example.
-    context:    an example of what is conditioned on (arrays or ShapeDtypeStructs), () for nothing.
+    context:    an example of what is conditioned on (arrays or ShapeDtypeStructs), () for nothing; that of the data by default.
     """
+    context = data.context if context is None else context
+    if encoder.stochastic:
+        raise ValueError(
+            "variational_autoencoder got a stochastic encoder, wanted one without dropout: it runs once for all draws of z and "
+            "has no key; use dropout in the decoder."
+        )
     x_example = jax.ShapeDtypeStruct(data.shape, jnp.uint8 if data.space == "uint8" else jnp.float32)
     encoded = jax.ShapeDtypeStruct(posterior.outputs, jnp.float32)
     shared = posterior.init is not None
@@ -60,9 +73,11 @@ def variational_autoencoder(
         p = prior_of(params, state, context, settings)
 
         def draw(key: Key, values: tuple = ()) -> Trace:
-            group = latent_group(q, p, key, given(values, 0))
+            value_key, decoder_key = jax.random.split(key) if decoder.stochastic else (key, None)
+            group = latent_group(q, p, value_key, given(values, 0))
+            own = params["generative"]["decoder"]
             decoded, decoder_state = decoder.apply(
-                params["generative"]["decoder"], state["decoder"], group.value, context, training=settings.training
+                own, state["decoder"], group.value, context, training=settings.training, key=decoder_key
             )
             return Trace(
                 likelihood=likelihood.build(decoded),
@@ -79,9 +94,9 @@ def variational_autoencoder(
     def decode(params: Params, state: PyTree, values: tuple, context: PyTree = ()):
         return likelihood.build(decoder.apply(params["generative"]["decoder"], state["decoder"], values[0], context)[0])
 
-    return Model(init=init, infer=infer, prior=sample, decode=decode, update=first_of_batch)
+    return Model(init=init, infer=infer, prior=sample, decode=decode, update=state_after_batch)
 
 
-def first_of_batch(state: PyTree, statistics: PyTree, key: Key) -> PyTree:
+def state_after_batch(state: PyTree, statistics: PyTree, key: Key) -> PyTree:
     """The carried state of the networks after a batch: what they return was reduced over the batch, so all rows are equal."""
     return jax.tree.map(lambda leaf: leaf[0], statistics) if jax.tree.leaves(statistics) else state

@@ -89,13 +89,13 @@ def mlp(
 
     likelihood, latents, activation: names in `LIKELIHOODS`, `LATENTS`, `ACTIVATIONS`.
     """
-    act = named("activation", ACTIVATIONS, activation)
+    act = lookup("activation", ACTIVATIONS, activation)
 
     def networks(posterior: Family, family: Family, bias):
         encoder = mlp_network(tuple(hidden), posterior.outputs, activation=act)
         return encoder, mlp_network(tuple(reversed(hidden)), family.outputs, activation=act, output_bias=bias)
 
-    return _assembled(data, latent_dim, likelihood, latents, networks)
+    return _by_names(data, latent_dim, likelihood, latents, networks)
 
 
 def convolutional(
@@ -111,18 +111,18 @@ def convolutional(
 
     likelihood, latents, activation: names in `LIKELIHOODS`, `LATENTS`, `ACTIVATIONS`.
     """
-    act = named("activation", ACTIVATIONS, activation)
+    act = lookup("activation", ACTIVATIONS, activation)
     up, layers = tuple(reversed(widths)), tuple(reversed(hidden))
 
     def networks(posterior: Family, family: Family, bias):
         encoder = conv_encoder(tuple(widths), posterior.outputs, hidden=tuple(hidden), activation=act)
         return encoder, conv_decoder(up, family.outputs, hidden=layers, activation=act, output_bias=bias)
 
-    return _assembled(data, latent_dim, likelihood, latents, networks)
+    return _by_names(data, latent_dim, likelihood, latents, networks)
 
 
-def _assembled(data: Data, latent_dim: int, likelihood: str, latents: str, networks: Callable) -> Model:
-    pixels, chosen = named("likelihood", LIKELIHOODS, likelihood), named("latents", LATENTS, latents)
+def _by_names(data: Data, latent_dim: int, likelihood: str, latents: str, networks: Callable) -> Model:
+    pixels, chosen = lookup("likelihood", LIKELIHOODS, likelihood), lookup("latents", LATENTS, latents)
     posterior, family = chosen.posterior(latent_dim), pixels.family(data.shape)
     encoder, decoder = networks(posterior, family, output_bias(data, pixels))
     return variational_autoencoder(
@@ -143,7 +143,7 @@ def output_bias(data: Data, pixels: Pixels):
     return 0.0 if data.mean is None or pixels.output_bias is None else pixels.output_bias(data.mean)
 
 
-def named(kind: str, known: Mapping[str, Any], name: str) -> Any:
+def lookup(kind: str, known: Mapping[str, Any], name: str) -> Any:
     """The entry of that name; ValueError names the known ones."""
     if name not in known:
         raise ValueError(f"{kind} is {name!r}; wanted one of {', '.join(known)}, or compose your own model from vae.models.")

@@ -8,6 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.errors import InvalidRngError
 from jaxtyping import Array, Float
 
 from vae.types import Key, Network, PyTree
@@ -16,16 +17,20 @@ Activation = Callable[[Array], Array]
 Initialiser = Callable[..., Array]
 
 
-def from_flax(module: nn.Module) -> Network:
+def from_flax(module: nn.Module, stochastic: bool = False) -> Network:
     """The pure functions of a Linen module that works on ONE example.
 
         init(key, *inputs) -> params, state
-        apply(params, state, *inputs, training=False) -> output, state
+        apply(params, state, *inputs, training=False, key=None) -> output, state
 
     The state is every other collection of the module's variables ({} for most; "batch_stats" with batch normalisation). Under
     training it is returned as the module updated it. A module whose `__call__` has a parameter `training` is told. `init` reads
     nothing but the shapes and types of its inputs, so that arrays and ShapeDtypeStructs will do; it is compiled, once per set
-    of shapes. Modules that draw random numbers in `apply` (dropout) are not supported: a network has no key.
+    of shapes.
+
+    stochastic: whether the module draws random numbers under training, from the stream "dropout": the key given to `apply`.
+
+    Raises ValueError in `apply` where the module draws and was given no key.
     """
     told = "training" in inspect.signature(type(module).__call__).parameters
 
@@ -38,14 +43,22 @@ def from_flax(module: nn.Module) -> Network:
         leaves, structure = jax.tree.flatten(jax.eval_shape(lambda *arrays: arrays, *inputs))
         return _split(variables(key, tuple(leaves), structure))
 
-    def apply(params: PyTree, state: PyTree, *inputs: PyTree, training: bool = False) -> tuple[PyTree, PyTree]:
+    def apply(
+        params: PyTree, state: PyTree, *inputs: PyTree, training: bool = False, key: Key | None = None
+    ) -> tuple[PyTree, PyTree]:
         options: dict[str, Any] = {"training": training} if told else {}
-        if not (training and state):
-            return module.apply({"params": params, **state}, *inputs, **options), state
-        output, updated = module.apply({"params": params, **state}, *inputs, **options, mutable=list(state))
-        return output, dict(updated)
+        options |= {} if key is None else {"rngs": {"dropout": key}}
+        options |= {"mutable": list(state)} if training and state else {}
+        try:
+            found = module.apply({"params": params, **state}, *inputs, **options)
+        except InvalidRngError:
+            raise ValueError(
+                f"the network {type(module).__name__} draws random numbers and got no key; declare it by "
+                "from_flax(module, stochastic=True), use it as a decoder and let it draw under `training` only."
+            ) from None
+        return (found[0], dict(found[1])) if "mutable" in options else (found, state)
 
-    return Network(init=init, apply=apply)
+    return Network(init=init, apply=apply, stochastic=stochastic)
 
 
 def _split(variables: Any) -> tuple[PyTree, PyTree]:

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 from vae.networks.base import Activation, Initialiser, checked_sizes, flatten, from_flax, output_bias_initialiser
 from vae.networks.initialisers import glorot_uniform
 from vae.networks.normalisation import Normalisation, normalised
+from vae.requirements import require
 from vae.types import Network, PyTree
 
 
@@ -20,6 +21,7 @@ def mlp(
     kernel_init: Initialiser | None = None,
     normalisation: Normalisation | None = None,
     output_bias: Any = None,
+    dropout: float = 0.0,
 ) -> Network:
     """A multilayer perceptron from (x, context) to an array of shape `outputs`:
 
@@ -30,12 +32,16 @@ def mlp(
     kernel_init:   start of the W, Glorot's uniform distribution by default.
     normalisation: `group_norm()` or `batch_norm()`, before each activation.
     output_bias:   start of the last b, a scalar or an array of shape `outputs`; zero by default.
+    dropout:       share of the hidden units left out in training; of a decoder only, since an encoder has no key.
 
-    Raises ValueError for widths and output sizes that are not positive integers and for a bias of another shape.
+    Raises ValueError for widths and output sizes that are not positive integers, for a bias of another shape and for a share
+    outside [0, 1).
     """
+    require(0.0 <= dropout < 1.0, f"mlp got dropout = {dropout}, wanted a share in [0, 1).")
     hidden, outputs = checked_sizes("mlp", "hidden widths", hidden), checked_sizes("mlp", "outputs", outputs)
-    layers = HiddenLayers(hidden, activation, kernel_init or glorot_uniform(), normalisation)
-    return from_flax(_MLP(layers, outputs, output_bias_initialiser("mlp", output_bias, outputs)))
+    layers = HiddenLayers(hidden, activation, kernel_init or glorot_uniform(), normalisation, dropout)
+    module = _MLP(layers, outputs, output_bias_initialiser("mlp", output_bias, outputs))
+    return from_flax(module, stochastic=dropout > 0.0)
 
 
 class HiddenLayers(nn.Module):
@@ -45,6 +51,7 @@ class HiddenLayers(nn.Module):
     activation: Activation
     kernel_init: Initialiser
     normalisation: Normalisation | None
+    dropout: float = 0.0
 
     @nn.compact
     def __call__(self, features: Float[Array, "inputs"], training: bool = False) -> Float[Array, "width"]:
@@ -52,6 +59,7 @@ class HiddenLayers(nn.Module):
         for width in self.widths:
             features = nn.Dense(width, kernel_init=self.kernel_init)(features)
             features = self.activation(normalised(features, self.normalisation, training))
+            features = nn.Dropout(self.dropout, deterministic=not training)(features) if self.dropout else features
         return features
 
 

@@ -3,28 +3,21 @@
 The batch is the `jax.vmap` in `core.over_batch`, and nowhere else. Every term is in nats per example; the mean over the batch
 is taken once, in the loss. An objective is composed from one choice on each of these axes:
 
-    bound        bound.py, importance.py: `elbo`, or a function of the log weights of several samples
+    bound        lower_bound.py, importance.py: `elbo`, or a function of the log weights of several samples
     rates        vae/rates.py: what a latent group costs
-    charge       charges.py: how the rates are paid for
-    regularisers regularisers.py: quantities of the whole batch, by `vae.discrepancies`
+    rate term    lower_bound.py, rate_terms.py: what the rates add to the loss
+    regularisers regularisers.py: quantities of the whole batch, by `vae.discrepancies`; penalties.py adds them up
+    monitors     monitors.py: what is only looked at
     estimator    estimators.py: how the posterior's gradient is taken
+
+`elbo` is read in lower_bound.py, composition.py and core.py; the rest hangs off them.
 """
 
 from vae.objectives.aggressive_training import aggressive as aggressive
 from vae.objectives.aggressive_training import hold_at_zero_gradient as hold_at_zero_gradient
-from vae.objectives.assembly import Monitor as Monitor
-from vae.objectives.assembly import Observed as Observed
-from vae.objectives.assembly import Reduced as Reduced
-from vae.objectives.assembly import Regulariser as Regulariser
-from vae.objectives.assembly import Seen as Seen
-from vae.objectives.assembly import assembled as assembled
-from vae.objectives.bound import elbo as elbo
-from vae.objectives.charges import Charge as Charge
-from vae.objectives.charges import capacity as capacity
-from vae.objectives.charges import controlled as controlled
-from vae.objectives.charges import free_bits as free_bits
-from vae.objectives.charges import free_bits_per_dimension as free_bits_per_dimension
-from vae.objectives.charges import weighted as weighted
+from vae.objectives.composition import BatchLoss as BatchLoss
+from vae.objectives.composition import compose as compose
+from vae.objectives.core import ExampleView as ExampleView
 from vae.objectives.core import batch_mean as batch_mean
 from vae.objectives.core import log_weight as log_weight
 from vae.objectives.core import mean_rates as mean_rates
@@ -37,6 +30,7 @@ from vae.objectives.estimators import doubly_reparameterised as doubly_reparamet
 from vae.objectives.estimators import reparameterised as reparameterised
 from vae.objectives.estimators import score_function as score_function
 from vae.objectives.estimators import sticking_the_landing as sticking_the_landing
+from vae.objectives.feeds import by_feed as by_feed
 from vae.objectives.importance import combined_importance_weighted as combined_importance_weighted
 from vae.objectives.importance import importance_weighted as importance_weighted
 from vae.objectives.importance import log_mean_weight as log_mean_weight
@@ -45,7 +39,17 @@ from vae.objectives.importance import multi_sample as multi_sample
 from vae.objectives.importance import multiply_importance_weighted as multiply_importance_weighted
 from vae.objectives.importance import partially_importance_weighted as partially_importance_weighted
 from vae.objectives.importance import renyi as renyi
+from vae.objectives.lower_bound import RateTerm as RateTerm
+from vae.objectives.lower_bound import elbo as elbo
+from vae.objectives.lower_bound import weighted as weighted
+from vae.objectives.monitors import Monitor as Monitor
+from vae.objectives.monitors import Observed as Observed
 from vae.objectives.monitors import collapse as collapse
+from vae.objectives.penalties import Regulariser as Regulariser
+from vae.objectives.rate_terms import capacity as capacity
+from vae.objectives.rate_terms import controlled as controlled
+from vae.objectives.rate_terms import free_bits as free_bits
+from vae.objectives.rate_terms import free_bits_per_dimension as free_bits_per_dimension
 from vae.objectives.regularisers import adversarial as adversarial
 from vae.objectives.regularisers import extra_rate as extra_rate
 from vae.objectives.regularisers import factorising as factorising

@@ -1,23 +1,42 @@
 """What every objective shares: the numbers of one example, where examples become a batch, and the mean over it."""
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions import StraightThroughCategorical
-from vae.rates import Rates, analytic, log_ratio
+from vae.distributions import is_reparameterised
+from vae.objectives.observed import KnownValue, any_observed
+from vae.rates import Rate, Rates, analytic, log_ratio
 from vae.types import Batch, Key, Latent, Objective, PyTree, Summand, Terms, Trace
+
+
+class ExampleView(NamedTuple):
+    """What may be looked at of one example, inside the vmap.
+
+    x:          the example.
+    trace:      the model's pass through it.
+    draw_prior: key -> values of every group, from the model's prior under this example's context.
+    """
+
+    x: PyTree
+    trace: Trace
+    draw_prior: Callable[[Key], tuple]
 
 
 def over_batch(example: Callable, key: Key, batch: Batch) -> PyTree:
     """`example(key, x, context)` for every example of the batch, each with its own key: where examples become a batch.
 
-    The axis is named "batch", so that what needs batch statistics can reduce over it.
+    Where values of latent groups are observed it is `example(key, x, context, values)`. The axis is named "batch", so that what
+    needs batch statistics can reduce over it. Raises TypeError for batches of several feeds.
     """
+    if not isinstance(batch, Batch):
+        raise TypeError(f"the objective got batches of the feeds {sorted(batch)}; wanted one feed, or objectives.by_feed.")
     keys = jax.random.split(key, batch.weight.shape[0])
-    return jax.vmap(example, axis_name="batch")(keys, batch.x, batch.context)
+    values = (batch.values,) if any_observed(batch.values) else ()
+    return jax.vmap(example, axis_name="batch")(keys, batch.x, batch.context, *values)
 
 
 def batch_mean(values: Float[Array, "batch"], weight: Float[Array, "batch"]) -> Float[Array, ""]:
@@ -28,7 +47,7 @@ def batch_mean(values: Float[Array, "batch"], weight: Float[Array, "batch"]) -> 
 def terms_of(trace: Trace, x: PyTree, rates: Rates, key: Key) -> Terms:
     """The numbers of one example.
 
-    rates: what each group costs, one function for all groups or one per group.
+    rates: what each group costs, one function for all groups or one per group; an observed one costs -log p of its value.
     """
     functions = tuple(rates) if isinstance(rates, Sequence) else (rates,) * len(trace.latents)
     if len(functions) != len(trace.latents):
@@ -38,9 +57,14 @@ def terms_of(trace: Trace, x: PyTree, rates: Rates, key: Key) -> Terms:
     keys = jax.random.split(key, max(len(functions), 1))
     return Terms(
         log_likelihood=trace.likelihood.log_prob(x),
-        rates=tuple(rate(latent, k) for rate, latent, k in zip(functions, trace.latents, keys, strict=False)),
+        rates=tuple(cost(rate, latent, k) for rate, latent, k in zip(functions, trace.latents, keys, strict=False)),
         penalty=jnp.asarray(trace.penalty),
     )
+
+
+def cost(rate: Rate, latent: Latent, key: Key) -> Array:
+    """What one group of one example costs."""
+    return log_ratio(latent) if isinstance(latent.posterior, KnownValue) else rate(latent, key)
 
 
 def log_weight(trace: Trace, x: PyTree) -> Float[Array, ""]:
@@ -59,14 +83,14 @@ def log_weight(trace: Trace, x: PyTree) -> Float[Array, ""]:
 def require_path(latents: Sequence[Latent]) -> None:
     """Refuse families whose draw passes no gradient back: a loss that follows the sample would leave out part of its gradient.
 
-    A family says so by a class attribute `reparameterised`; without one, values in the real numbers have a path.
+    The family declares it; see `distributions.is_reparameterised`.
     """
     for posterior in (latent.posterior for latent in latents):
-        straight_through = isinstance(posterior, StraightThroughCategorical)
-        if not getattr(posterior, "reparameterised", posterior.data_space == "real" or straight_through):
+        if not is_reparameterised(posterior):
             raise TypeError(
-                f"the draws of the posterior {type(posterior).__name__} pass no gradient back to its parameters; use "
-                "importance_weighted(samples, score_function), or a relaxed or straight-through family."
+                f"the draws of the posterior {type(posterior).__name__} pass no gradient back to some of its parameters, or it "
+                "does not declare that they do; use importance_weighted(samples, score_function), a relaxed family, or declare "
+                "reparameterised = True in your own family."
             )
 
 

@@ -10,11 +10,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.objectives.assembly import Monitor, Reduced, Regulariser, assembled
-from vae.objectives.bound import PENALTY
+from vae.objectives.composition import MODEL_PENALTY, BatchLoss, compose
 from vae.objectives.core import batch_mean
 from vae.objectives.estimators import Estimator, frozen_posterior, reparameterised, scored
-from vae.objectives.monitors import collapse
+from vae.objectives.monitors import Monitor, collapse
+from vae.objectives.penalties import Regulariser
 from vae.rates import log_ratio
 from vae.requirements import require
 from vae.types import Objective, Settings, Summand
@@ -171,8 +171,8 @@ def multi_sample(
         losses = {player: batch_mean(terms.penalty - value, weight) for player, value in numbers.items()}
         metrics = {"bound": batch_mean(numbers["posterior"], weight)}
         if generative_bound is None:
-            return Reduced(losses["posterior"], state, metrics)
-        return Reduced(losses, state, metrics | {"generative_bound": batch_mean(numbers["generative"], weight)})
+            return BatchLoss(losses["posterior"], state, metrics)
+        return BatchLoss(losses, state, metrics | {"generative_bound": batch_mean(numbers["generative"], weight)})
 
     summand = Summand(text, reduction="mean over the batch", sign="-", numbers=numbers)
-    return assembled(score, reduce, (summand, PENALTY), regularisers, monitors, rates=log_ratio)
+    return compose(score, reduce, (summand, MODEL_PENALTY), regularisers, monitors, rates=log_ratio)

@@ -1,5 +1,6 @@
-"""What is looked at in every batch and not charged for: what the latent groups carry."""
+"""What is looked at in every batch and is no part of the loss: what the latent groups carry."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -8,12 +9,43 @@ from jaxtyping import Array, Float
 
 from vae import discrepancies
 from vae.distributions import Deterministic, Transformed
-from vae.objectives.assembly import Monitor, Observed, Seen
-from vae.objectives.core import mean_rates
-from vae.types import Latent, Terms
+from vae.objectives.core import ExampleView, mean_rates
+from vae.objectives.observed import KnownValue
+from vae.types import Latent, PyTree, Terms
 
 WATCHED_EXAMPLES = 32
 LISTED_DIMENSIONS = 256
+
+
+class Observed(NamedTuple):
+    """What a monitor saw of a batch.
+
+    metrics:    numbers for the log, by the name they have there.
+    quantities: fields of the objective's `aux`, for what wraps it.
+    """
+
+    metrics: dict[str, Array]
+    quantities: dict[str, PyTree] = {}  # noqa: RUF012  (never changed)
+
+
+class Monitor(NamedTuple):
+    """A quantity of a whole batch that is only reported.
+
+    each:    (view) -> pytree, of one example, inside the vmap.
+    observe: (collected, terms, weight, rate) -> Observed, outside the vmap; `rate` is what the log calls the rates.
+    """
+
+    each: Callable[[ExampleView], PyTree]
+    observe: Callable[..., Observed]
+
+
+def observations(monitors: Sequence[Monitor], watched: tuple, terms: Terms, weight: Array, rate: str) -> Observed:
+    """What all monitors saw, together."""
+    together = Observed({}, {})
+    for monitor, collected in zip(monitors, watched, strict=True):
+        own = monitor.observe(collected, terms, weight, rate)
+        together = Observed(together.metrics | own.metrics, together.quantities | own.quantities)
+    return together
 
 
 class _Watched(NamedTuple):
@@ -41,15 +73,15 @@ def densities_across_batch(posterior: Any, value: Any, rows: int | None = None, 
 
 def _watch(latent: Latent) -> _Watched:
     """A flow is left out of the densities: scoring another's value would invert it, dimension by dimension."""
-    scored = latent.log_q is not None and not isinstance(latent.posterior, Deterministic | Transformed)
+    scored = latent.log_q is not None and not isinstance(latent.posterior, Deterministic | Transformed | KnownValue)
     return _Watched(
         mean=as_vector(getattr(latent.posterior, "mean", latent.value)),
         log_densities=densities_across_batch(latent.posterior, latent.value, WATCHED_EXAMPLES) if scored else None,
     )
 
 
-def _each(seen: Seen) -> tuple[_Watched, ...]:
-    return tuple(_watch(jax.lax.stop_gradient(latent)) for latent in seen.trace.latents)
+def _each(view: ExampleView) -> tuple[_Watched, ...]:
+    return tuple(_watch(jax.lax.stop_gradient(latent)) for latent in view.trace.latents)
 
 
 def _observe(collected: tuple[_Watched, ...], terms: Terms, weight: Float[Array, "batch"], rate: str) -> Observed:

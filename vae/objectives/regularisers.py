@@ -1,4 +1,4 @@
-"""What a loss may charge for a whole batch of latents, or for a reconstruction, beside likelihood and rates.
+"""What a loss may penalise in a whole batch of latents, or in a reconstruction, beside likelihood and rates.
 
 Each function returns a `Regulariser`; its name is the setting that weighs it and the metric that reports it. The formulas of
 whole-batch quantities stand in `vae.discrepancies`.
@@ -13,9 +13,9 @@ from jaxtyping import Array, Float
 
 from vae import discrepancies
 from vae.discrepancies import Kernel
-from vae.objectives.assembly import Regulariser, Seen
-from vae.objectives.core import batch_mean
+from vae.objectives.core import ExampleView, batch_mean
 from vae.objectives.monitors import as_vector, densities_across_batch
+from vae.objectives.penalties import Regulariser
 from vae.rates import Rate
 from vae.types import Key, Network, PyTree
 
@@ -32,8 +32,8 @@ def maximum_mean_discrepancy(
     of lambda (Tolstikhin et al. 2018, algorithm 2). Raises TypeError for latents that are not real numbers.
     """
 
-    def each(seen: Seen, key: Key):
-        return real_vector(values_of(seen)), real_vector(seen.draw_prior(key))
+    def each(view: ExampleView, key: Key):
+        return real_vector(values_of(view)), real_vector(view.draw_prior(key))
 
     def penalty(params, collected, weight, key):
         return estimate(*collected, kernel, weight)
@@ -57,15 +57,15 @@ def total_correlation(
     mixture over those too. Raises TypeError for a posterior whose components are not independent.
     """
 
-    def each(seen: Seen, key: Key):
-        for latent in seen.trace.latents:
+    def each(view: ExampleView, key: Key):
+        for latent in view.trace.latents:
             if not hasattr(latent.posterior, "element_log_prob"):
                 raise TypeError(
                     f"total_correlation got a {type(latent.posterior).__name__} posterior, wanted one with independent "
                     "components (element_log_prob): use maximum_mean_discrepancy or factorising instead."
                 )
         return tuple(
-            densities_across_batch(latent.posterior, latent.value, density="element_log_prob") for latent in seen.trace.latents
+            densities_across_batch(latent.posterior, latent.value, density="element_log_prob") for latent in view.trace.latents
         )
 
     def penalty(params, collected, weight, key):
@@ -87,8 +87,8 @@ def moment_matching(
     Raises TypeError for a posterior without mean and variance. (Kumar et al. 2018, eqs. 6 and 7.)
     """
 
-    def each(seen: Seen, key: Key):
-        posteriors: list[Any] = [latent.posterior for latent in seen.trace.latents]
+    def each(view: ExampleView, key: Key):
+        posteriors: list[Any] = [latent.posterior for latent in view.trace.latents]
         for posterior in posteriors:
             if not (hasattr(posterior, "mean") and hasattr(posterior, "variance")):
                 raise TypeError(
@@ -124,8 +124,8 @@ def factorising(
     latent_dim: dimensions of all groups together. (Kim & Mnih 2018, eqs. 2 and 3.)
     """
 
-    def each(seen: Seen, key: Key):
-        return real_vector(values_of(seen))
+    def each(view: ExampleView, key: Key):
+        return real_vector(values_of(view))
 
     def other(codes, weight, key):
         return discrepancies.permute_dimensions(codes, weight, key)
@@ -141,8 +141,8 @@ def adversarial(discriminator: Network, latent_dim: int, level: float = 1.0, nam
     2017, section 3.) Losses as in `factorising`.
     """
 
-    def each(seen: Seen, key: Key):
-        return real_vector(values_of(seen)), real_vector(seen.draw_prior(key))
+    def each(view: ExampleView, key: Key):
+        return real_vector(values_of(view)), real_vector(view.draw_prior(key))
 
     def other(collected, weight, key):
         return collected[1]
@@ -188,11 +188,11 @@ def perceptual(features: Callable[[PyTree], PyTree], level: float = 1.0, name: s
     without a mean.
     """
 
-    def each(seen: Seen, key: Key):
-        likelihood = seen.trace.likelihood
+    def each(view: ExampleView, key: Key):
+        likelihood = view.trace.likelihood
         if not hasattr(likelihood, "mean"):
             raise TypeError(f"perceptual got a {type(likelihood).__name__} likelihood, which has no mean; wanted one that has.")
-        got, wanted = (real_vector(features(image)) for image in (likelihood.mean, seen.x))
+        got, wanted = (real_vector(features(image)) for image in (likelihood.mean, view.x))
         return 0.5 * jnp.sum(jnp.square(got - wanted))
 
     return Regulariser(name, level, each, _mean, "1/2 |features(x) - features(E[x|z])|^2", unit="squared feature per example")
@@ -204,9 +204,9 @@ def extra_rate(rate: Rate, level: float, name: str) -> Regulariser:
     `extra_rate(absolute(), 0.1, "l1")` makes codes sparse beside the KL.
     """
 
-    def each(seen: Seen, key: Key) -> Float[Array, ""]:
-        keys = jax.random.split(key, max(len(seen.trace.latents), 1))
-        rates = [rate(latent, k) for latent, k in zip(seen.trace.latents, keys, strict=False)]
+    def each(view: ExampleView, key: Key) -> Float[Array, ""]:
+        keys = jax.random.split(key, max(len(view.trace.latents), 1))
+        rates = [rate(latent, k) for latent, k in zip(view.trace.latents, keys, strict=False)]
         return sum((jnp.sum(r) for r in rates), jnp.zeros(()))
 
     return Regulariser(name, level, each, _mean, f"{name} of z")
@@ -216,9 +216,9 @@ def _mean(params: PyTree, collected: Float[Array, "batch"], weight: Float[Array,
     return batch_mean(collected, weight)
 
 
-def values_of(seen: Seen) -> tuple:
+def values_of(view: ExampleView) -> tuple:
     """The sampled value of every group."""
-    return tuple(latent.value for latent in seen.trace.latents)
+    return tuple(latent.value for latent in view.trace.latents)
 
 
 def real_vector(values: Any) -> Float[Array, "dim"]:

@@ -36,7 +36,7 @@ def judge(watch: CollapseWatch, record: Mapping[str, Any]) -> tuple[CollapseWatc
     return watch._replace(warned=True), (
         f"at step {record['step']} {what}: the posterior has collapsed onto the prior; raise the weight of the rate slowly "
         '(schedules={"beta": vae.schedules.linear(steps)} or cyclical), give every group free bits '
-        "(charge=vae.objectives.free_bits(nats)), lower the learning rate, or take aggressive encoder steps "
+        "(rate_term=vae.objectives.free_bits(nats)), lower the learning rate, or take aggressive encoder steps "
         "(vae.objectives.aggressive)."
     )
 

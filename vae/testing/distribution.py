@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from vae.distributions.base import Distribution
+from vae.distributions.base import Distribution, is_reparameterised
 from vae.evaluation.arrays import standard_error
 from vae.testing.allowance import Allowance, Report, free_parameters
 from vae.testing.marginal import check_continuous_marginal, check_support
@@ -55,7 +55,8 @@ def check_distribution(
     distribution:    at moderate parameters; its value is an array.
     samples:         draws behind every statistical check, which allows `standard_errors` of them.
     fields:          fields whose entries may be varied freely (None: every one); leave out a unit vector.
-    reparameterised: whether gradients pass through `sample`; None: yes where the data space is "real" and nothing repeats.
+    reparameterised: whether gradients pass through `sample`; None: where the family declares it, and values are real and do not
+                     repeat (what passes through an atom is a stand-in).
     support:         every possible value, stacked, for a discrete event of several components; integers need none.
     reference:       a distribution that covers the support, for the normalisation of a continuous event of several components.
     extremes:        further members of the family at extreme parameters: draws, densities and gradients must stay finite.
@@ -93,7 +94,7 @@ def check_distribution(
     check_identities(allowance, distribution, draws, key, fields, standard_errors)
     check_moments(allowance, distribution, draws, standard_errors)
     repeats = len(np.unique(flat[:, 0])) < 0.9 * samples
-    real = distribution.data_space == "real" and not discrete and not repeats
+    real = distribution.data_space == "real" and not discrete and not repeats and is_reparameterised(distribution)
     if real if reparameterised is None else reparameterised:
         check_pathwise_gradient(allowance, draws, standard_errors)
     check_transformations(allowance, distribution, draws, key)

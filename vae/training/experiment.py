@@ -42,10 +42,11 @@ class Experiment(NamedTuple):
     """Everything that decides the numbers of a training run, and nothing else.
 
     data:           `Splits`, a `Feed`, a `Dataset`, or arrays with a leading axis of examples; or a function of no arguments
-                    that returns one of these, which is not called where a run is only loaded or sampled from.
+                    that returns one of these, or a `Reference` to one, which is not called where a run is only loaded.
     model:          a `Model`; a `Reference` to a function from `Data` to one, so that a file can name it; or such a function.
     steps:          number of steps in all.
-    objective:      what is minimised. It owns its rates: validation and reports charge a latent group as it does.
+    objective:      what is minimised, or a function from the splits to it where it has to know of the data. It owns its rates:
+                    validation and reports charge a latent group as it does.
     optimiser:      see `vae.training.optimisers`; Adam at the setting "learning_rate" by default.
     settings:       levels of the traced numbers ("beta", "learning_rate", ...). One that nothing reads is refused.
     schedules:      shapes by setting, see `vae.schedules`.
@@ -63,7 +64,7 @@ class Experiment(NamedTuple):
     data: Any
     model: Model | Reference | Callable[[Data], Model]
     steps: int
-    objective: Objective = elbo()
+    objective: Objective | Callable[[Splits], Objective] = elbo()
     optimiser: Optimiser = adam
     settings: Mapping[str, Any] = {}
     schedules: Mapping[str, Callable] = {}
@@ -124,6 +125,7 @@ class Plan(NamedTuple):
     splits:         its data.
     spec:           what the model was built for.
     model:          the model.
+    objective:      what is minimised.
     key:            the run's key.
     start:          () -> the state before the first step.
     program:        the training program; `program.step` is one step of one run.
@@ -135,6 +137,7 @@ class Plan(NamedTuple):
     splits: Splits
     spec: Data
     model: Model
+    objective: Objective
     key: Key
     start: Callable[[], TrainState]
     program: Program
@@ -162,27 +165,32 @@ def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
     spec = spec_of(splits.train)
     model = model_of(experiment.model, spec)
     schedules = dict(experiment.schedules)
-    train_step = make_train_step(model, experiment.objective, experiment.optimiser, schedules, experiment.average_decay)
+    objective = objective_of(experiment.objective, splits)
+    train_step = make_train_step(model, objective, experiment.optimiser, schedules, experiment.average_decay)
     options = {} if lift is None else {"lift": lift}
-    experiment = experiment._replace(schedules=schedules, settings=dict(experiment.settings))
+    settings = dict(experiment.settings)
+    experiment = experiment._replace(objective=objective, schedules=schedules, settings=settings)
     return Plan(
         experiment=experiment,
         splits=splits,
         spec=spec,
         model=model,
+        objective=objective,
         key=key_of(experiment.seed),
-        start=partial(start_of, experiment, model, key_of(experiment.seed)),
+        start=partial(start_of, experiment, model, objective, key_of(experiment.seed)),
         program=make_program(train_step, splits.train, experiment.batch_size, **options),
         validate_every=experiment.validate_every or max(1, experiment.steps // 10),
-        select=selection(experiment),
+        select=selection(experiment, objective),
     )
 
 
-def start_of(experiment: Experiment, model: Model, key: Key, settings: Mapping[str, Any] | None = None) -> TrainState:
+def start_of(
+    experiment: Experiment, model: Model, objective: Objective, key: Key, settings: Mapping[str, Any] | None = None
+) -> TrainState:
     """The state before the first step, a function of the key and the settings; see `initial_state`."""
     levels = experiment.settings if settings is None else settings
     average = experiment.average_decay is not None
-    state = initial_state(model, experiment.objective, experiment.optimiser, key, levels, average=average)
+    state = initial_state(model, objective, experiment.optimiser, key, levels, average=average)
     if experiment.start is None:
         return state
     return with_params(state, experiment.start.params if isinstance(experiment.start, Trained) else experiment.start)
@@ -207,7 +215,7 @@ def batch_at(experiment: Experiment, step: int) -> Batches:
 
 def splits_of(data: Any) -> Splits:
     """The splits of whatever an experiment was given as its data, each of them a feed."""
-    data = data() if callable(data) else data
+    data = resolve(data) if isinstance(data, Reference) else data() if callable(data) else data
     if isinstance(data, Dataset):
         data = image_splits(data)
     if not isinstance(data, Splits):
@@ -243,6 +251,16 @@ def model_of(model: Model | Reference | Callable[[Data], Model], spec: Data) -> 
     return built
 
 
+def objective_of(objective: Objective | Callable[[Splits], Objective], splits: Splits) -> Objective:
+    """The objective of an experiment, built where it is not one yet."""
+    built = objective if isinstance(objective, Objective) or not callable(objective) else objective(splits)
+    if not isinstance(built, Objective):
+        raise TypeError(
+            f"the objective is a {type(built).__name__}; wanted a vae.Objective, such as vae.elbo(), or a function to one."
+        )
+    return built
+
+
 def key_of(seed: int | Key) -> Key:
     """A typed key, or that of a seed.
 
@@ -255,11 +273,11 @@ def key_of(seed: int | Key) -> Key:
     return jax.random.key(int(seed))
 
 
-def selection(experiment: Experiment) -> Select:
+def selection(experiment: Experiment, objective: Objective) -> Select:
     """What "best" means."""
     if isinstance(experiment.select, Select):
         return experiment.select
-    return Select(experiment.select or ("elbo" if experiment.objective.rate == "kl" else "score"))
+    return Select(experiment.select or ("elbo" if objective.rate == "kl" else "score"))
 
 
 def score_of(record: Record, select: Select) -> float | None:

@@ -1,15 +1,14 @@
 """`fit`: train an experiment, keep what is needed to go on, and report on the way."""
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vae.data.feeds import each_feed
+from vae.rates import KNOWN, Rates
 from vae.reference import Reference
 from vae.training import workdir as files
 from vae.training.experiment import Experiment, Host, Plan, planned, require_positive
-from vae.training.identity import flags, identity_of, numbers_of, versions
+from vae.training.identity import combined, flags, identity_of, numbers_of, versions
 from vae.training.journal import open_journal
 from vae.training.reading import require_read
 from vae.training.records import Record
@@ -84,26 +83,36 @@ def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | 
     host = Host() if host is None else host
     plan = planned(experiment._replace(validate_every=period_of_validation(experiment, workdir)))
     require_positive(log_every=host.log_every, **({} if host.save_every is None else {"save_every": host.save_every}))
-    validate = validator(plan.experiment.objective, plan.splits.validation)
+    validate = validator(plan.objective, plan.splits.validation)
     require_read(plan)
-    config = partial(config_of, plan, experiment.model, host)
-    with open_journal(workdir, config, provenance_of(plan, host, workdir), host.writers, resume) as journal:
+    config = None if workdir is None else config_of(plan, host)
+    provenance = None if config is None else {"data_sha256": data_sha256(config["digests"]), **host.provenance}
+    with open_journal(workdir, config, provenance, host.writers, resume) as journal:
         state, pending = journal.restore(plan.start)
         state, signal = train(Run(plan, host, validate), journal, state, pending)
         return Fitted(plan.trained(state), state, journal.records, signal)
 
 
-def config_of(plan: Plan, model: Any, host: Host) -> dict[str, Any]:
+def config_of(plan: Plan, host: Host) -> dict[str, Any]:
     """What is written of a run in `config.json`: its script for people, its numbers, and the digests of what it computes."""
+    data, model = plan.experiment.data, plan.experiment.model
     return {
         "origin": None if host.origin is None else host.origin._asdict(),
         "model": model._asdict() if isinstance(model, Reference) else None,
+        "source": data._asdict() if isinstance(data, Reference) else None,
+        "rates": names_of_rates(plan.objective.rates),
         "run": numbers_of(plan),
         "data": spec_to_json(plan.spec),
         "precision": flags(),
         "digests": identity_of(plan),
         "versions": versions(),
     }
+
+
+def names_of_rates(rates: Rates) -> list[str] | None:
+    """How an evaluation can find the objective's rates again, where they are the library's own; None where they are not."""
+    given = tuple(rates) if isinstance(rates, Sequence) else (rates,)
+    return [KNOWN[rate] for rate in given] if all(rate in KNOWN for rate in given) else None
 
 
 def period_of_validation(experiment: Experiment, workdir: str | Path | None) -> int | None:
@@ -113,7 +122,7 @@ def period_of_validation(experiment: Experiment, workdir: str | Path | None) -> 
     return files.read_config(workdir)["run"].get("validate_every")
 
 
-def provenance_of(plan: Plan, host: Host, workdir: str | Path | None) -> Mapping[str, Any]:
-    """What is known of where a run comes from."""
-    sizes = each_feed(lambda one: one.size, plan.splits.train)
-    return {"training_examples": sizes, **host.provenance}
+def data_sha256(digests: Mapping[str, str]) -> str:
+    """The digest of the training data; of all feeds together where there are several."""
+    found = [digest for name, digest in digests.items() if name.partition("/")[0] == "train"]
+    return found[0] if len(found) == 1 else combined(*found)

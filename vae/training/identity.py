@@ -84,7 +84,7 @@ def start_digest(plan: Plan) -> str:
     experiment = plan.experiment._replace(start=None)
 
     def fresh(key, settings):
-        return start_of(experiment, plan.model, key, settings)
+        return start_of(experiment, plan.model, plan.objective, key, settings)
 
     levels = {name: jnp.asarray(level, jnp.float32) for name, level in experiment.settings.items()}
     program = program_digests(without_dead(jax.make_jaxpr(fresh)(plan.key, levels)))["step"]

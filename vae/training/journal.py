@@ -90,24 +90,25 @@ class Journal:
 @contextlib.contextmanager
 def open_journal(
     workdir: str | Path | None,
-    config: Callable[[], Mapping[str, Any]],
-    extra_provenance: Mapping[str, Any] = {},
+    config: Mapping[str, Any] | None,
+    extra_provenance: Mapping[str, Any] | None,
     writers: Sequence[Writer] = (),
     resume: str = "same",
 ) -> Iterator[Journal]:
-    """The journal of the run that config() describes, closed and waited for however the block is left.
+    """The journal of the run that `config` describes, closed and waited for however the block is left.
 
-    config: asked for only where there is a directory to write it to.
+    workdir: None for a run that keeps nothing.
     """
     with contextlib.ExitStack() as stack:
         directory = checkpoints = None
+        extra = dict(extra_provenance or {})
         if workdir is not None:
-            opened = stack.enter_context(files.open_run(workdir, dict(config()), resume))
+            opened = stack.enter_context(files.open_run(workdir, dict(config or {}), resume))
             directory = opened.directory
-            extra_provenance = {**extra_provenance, **({"differences": opened.notes} if opened.notes else {})}
+            extra |= {"differences": opened.notes} if opened.notes else {}
             (directory / files.FIGURES).mkdir(exist_ok=True)
             checkpoints = stack.enter_context(Checkpoints(directory / files.CHECKPOINTS))
-        journal = Journal(directory, checkpoints, writers, extra_provenance)
+        journal = Journal(directory, checkpoints, writers, extra)
         stack.callback(journal.close)
         yield journal
 

@@ -22,6 +22,7 @@ class Loaded(NamedTuple):
     """A run on disk.
 
     trained: the model with its parameters; their moving average where the run keeps one.
+    spec:    what it was built for.
     step:    of the checkpoint.
     which:   "best" or "latest", as asked for.
     config:  the run's configuration, in the present format.
@@ -29,6 +30,7 @@ class Loaded(NamedTuple):
     """
 
     trained: Trained
+    spec: Data
     step: int
     which: str
     config: Mapping[str, Any]
@@ -44,7 +46,7 @@ def load(
     experiment, model: needed where the run's files cannot name its model: it was fitted in a notebook, with a model object.
 
     >>> trained = vae.load("runs/mine", "latest")
-    >>> images = vae.evaluation.decode_means(trained, vae.evaluation.sample_prior(trained, jax.random.key(0), 16))
+    >>> images = generate.decode_means(trained, generate.sample_prior(trained, jax.random.key(0), 16))
 
     Raises RunError for a directory that is not a run, CheckpointError where there is nothing to load.
     """
@@ -66,7 +68,7 @@ def load_run(
         restored = checkpoints.restore({kept: params, "model_state": model_state}, which, partial=True)
     settings = {n: jnp.float32(v) for n, v in restored.notes.get("settings", config["run"]["settings"]).items()}
     trained = Trained(model, restored.state[kept], restored.state["model_state"], settings, spec)
-    return Loaded(trained, restored.step, which, config, Path(workdir))
+    return Loaded(trained, spec, restored.step, which, config, Path(workdir))
 
 
 def model_of_run(workdir: str | Path, config: Mapping[str, Any], spec: Data, experiment: Experiment | None = None) -> Model:

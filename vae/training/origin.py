@@ -44,6 +44,11 @@ def to_json(value: Any) -> Any:
     return value if isinstance(value, bool | int | float | str | None) else str(value)
 
 
+def flags_as_json(config: Any) -> dict[str, Any]:
+    """The flags of a script by name, for people: without the name of their class."""
+    return {f.name: to_json(getattr(config, f.name)) for f in dataclasses.fields(config)}
+
+
 def from_json(kind: Any, value: Any) -> Any:
     """The value of that type from the JSON of it.
 

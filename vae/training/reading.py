@@ -36,7 +36,7 @@ def validated_at(plan: Plan, validation: Feed, settings: Mapping[str, Any]) -> P
     kept = (usable_params(state), state.model_state)
     params, model_state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), kept)
     trained = Trained(plan.model, params, model_state, Settings(settings), plan.spec)
-    return next(terms_of_feed(plan.experiment.objective, validation)(trained))
+    return next(terms_of_feed(plan.objective, validation)(trained))
 
 
 def read_by_step(plan: Plan) -> set[str]:

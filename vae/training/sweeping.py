@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from vae.training.loop import chunk_length, has_convolution, spans
 from vae.training.progress import progress_bar
 from vae.training.reading import require_read
 from vae.training.records import Record
-from vae.training.run import due, warmed_up, window_record
+from vae.training.run import due, examples_per_step, warmed_up, window_record
 from vae.training.state import TrainState
 from vae.training.sweep_tables import figure_of, table_of
 from vae.training.validation import validator
@@ -34,7 +35,9 @@ class Member(NamedTuple):
     @property
     def name(self) -> str:
         """The member in words."""
-        return ", ".join([*(f"{name} {value:g}" for name, value in self.settings.items()), f"seed {self.seed}"])
+        key = isinstance(self.seed, jax.Array)
+        seed = f"key {' '.join(map(str, jax.random.key_data(self.seed).tolist()))}" if key else f"seed {self.seed}"
+        return ", ".join([*(f"{name} {value:g}" for name, value in self.settings.items()), seed])
 
 
 class Swept(NamedTuple):
@@ -108,7 +111,7 @@ def sweep(
     plan = planned(experiment._replace(settings={**experiment.settings, **levels[0]}), lift)
     for level in levels:
         require_numbers(plan.experiment._replace(settings=level), plan.splits.train)
-    validate = validator(plan.experiment.objective, plan.splits.validation)
+    validate = validator(plan.objective, plan.splits.validation)
     require_read(plan)
     members = [Member(seed, level, []) for level in levels for seed in seeds_of(experiment, seeds)]
     states = start_all(plan, members)
@@ -155,7 +158,7 @@ def start_all(plan: Plan, members: Sequence[Member]) -> TrainState:
     rows = [{**shared, **member.settings} for member in members]
     levels = {name: jnp.asarray([row[name] for row in rows], jnp.float32) for name in names}
     keys = jnp.stack([key_of(member.seed) for member in members])
-    return jax.vmap(lambda key, level: start_of(plan.experiment, plan.model, key, level))(keys, levels)
+    return jax.vmap(lambda key, level: start_of(plan.experiment, plan.model, plan.objective, key, level))(keys, levels)
 
 
 def train_all(plan: Plan, host: Host, validate: Any, members: list[Member], states: TrainState) -> Swept:
@@ -165,7 +168,7 @@ def train_all(plan: Plan, host: Host, validate: Any, members: list[Member], stat
     chunk = chunk_length(host.chunk, every, lambda: has_convolution(plan.program.step, *plan.traced_with()))
     watches = [CollapseWatch(warmed_up(plan)) for _ in members]
     best, scores = jax.tree.map(jnp.copy, states), np.full(len(members), -np.inf)
-    done, window = 0, []
+    done, window, start = 0, [], time.perf_counter()
     with progress_bar(0, steps, enabled=host.progress) as advance:
         for length in spans(0, steps, every, chunk):
             states, metrics = plan.program.run(states, done, length)
@@ -174,7 +177,8 @@ def train_all(plan: Plan, host: Host, validate: Any, members: list[Member], stat
             if due(done, steps, host.log_every):
                 records = records_of(plan, window, done)
                 watches = [noted(*each) for each in itertools.zip_longest(members, records, watches)]
-                advance(done, records[0])
+                speed = len(members) * done * examples_per_step(plan) / (time.perf_counter() - start)
+                advance(done, {**records[0], "images_per_second": speed})
                 window = []
             if due(done, steps, validate_every):
                 best, scores = validated(plan, validate, members, states, best, scores, done)

@@ -94,7 +94,7 @@ def require_same_run(workdir: Path, old: dict, new: dict, resume: str = "same") 
     if refused and resume == "same":
         raise RunError(
             f"{workdir} holds another run: {'; '.join(refused)}; use the old value or another workdir, "
-            'or resume it anyway (resume="anyway").'
+            'or resume it anyway (resume="anyway", on the command line --resume anyway).'
         )
     if warned:
         sentence = f"whether the run in {workdir} is the same cannot be told: {'; '.join(warned)}."

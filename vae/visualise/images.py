@@ -22,13 +22,18 @@ PAIRS_PER_ROW = 10
 
 @house_style()
 def image_grid(
-    images: ArrayLike, columns: int | None = None, title: str = "Images", note: str = ""
+    images: ArrayLike,
+    columns: int | None = None,
+    title: str = "Images",
+    note: str = "",
+    row_names: Sequence[str] = (),
 ) -> "matplotlib.figure.Figure":
     """Images in rows of `columns`, from left to right, then down.
 
-    images:  (N, H, W, C).
-    columns: images in a row; so many that the whole is about square where left out.
-    Raises ValueError for another rank or range, or columns below 1.
+    images:    (N, H, W, C).
+    columns:   images in a row; so many that the whole is about square where left out.
+    row_names: written beside the rows, one for each; () for none.
+    Raises ValueError for another rank or range, columns below 1, or another number of names than rows.
     """
     shown, channels = _visible("images", images)
     count, height, width, _ = shown.shape
@@ -36,7 +41,8 @@ def image_grid(
         raise ValueError(f"image_grid got columns={columns}, wanted at least 1: leave it out to have it chosen.")
     columns = min(columns or int(np.ceil(np.sqrt(count * height / width))), count)
     rows = [[Tile(image) for image in shown[start : start + columns]] for start in range(0, count, columns)]
-    return tile_figure(rows, Labels(title, _sentences(note, channels)))
+    same_length("row_names", row_names or None, len(rows), "row")
+    return tile_figure(rows, Labels(title, _sentences(note, channels), rows=row_names))
 
 
 @house_style()

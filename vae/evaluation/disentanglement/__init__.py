@@ -17,6 +17,7 @@ from vae.evaluation.disentanglement.prediction import dci as dci
 from vae.evaluation.disentanglement.prediction import explicitness as explicitness
 from vae.evaluation.disentanglement.prediction import gradient_boosting as gradient_boosting
 from vae.evaluation.disentanglement.prediction import linear_svc_accuracy as linear_svc_accuracy
+from vae.evaluation.disentanglement.prediction import random_forest as random_forest
 from vae.evaluation.disentanglement.prediction import sap as sap
 from vae.evaluation.disentanglement.prediction import squared_correlation as squared_correlation
 from vae.evaluation.disentanglement.robustness import irs as irs

@@ -30,6 +30,20 @@ def gradient_boosting(seed: int) -> Any:
     return GradientBoostingClassifier(random_state=seed)
 
 
+def random_forest(trees: int, max_depth: int | None = None) -> Callable[[int], Any]:
+    """Random forests as `dci` takes them: quicker than boosting, and with `max_depth` too shallow to learn codes by heart.
+
+    Every split may choose among all dimensions: a random few would lend importance to those that tell nothing.
+    """
+
+    def forest(seed: int) -> Any:
+        from sklearn.ensemble import RandomForestClassifier
+
+        return RandomForestClassifier(trees, max_depth=max_depth, max_features=None, random_state=seed)
+
+    return forest
+
+
 def dci(
     codes: ArrayLike,
     factors: ArrayLike,

@@ -1,4 +1,4 @@
-"""How rates are paid for: each charge against NumPy, and the controller in a closed loop."""
+"""What the rates add to the loss: each term against NumPy, and the controller in a closed loop."""
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +28,8 @@ GIVEN = tuple(jnp.asarray(mean, jnp.float32) for mean in MEANS)
 TOTAL = sum(mean.sum() for mean in MEANS)
 
 
-def paid(charge, means=GIVEN, state=(), **settings):
-    nats, state, metrics = charge.apply(means, Settings(settings), state)
+def paid(term, means=GIVEN, state=(), **settings):
+    nats, state, metrics = term.apply(means, Settings(settings), state)
     return float(nats), state, metrics
 
 
@@ -74,15 +74,15 @@ def test_bad_charges_are_refused():
 
 def test_controller_against_its_recursion():
     """Shao et al., algorithm 1, in NumPy; the integral stands still at the end that the error pushes against."""
-    charge, integral = controlled(2.0, proportional=0.05, integral=0.02, smallest=0.1, largest=0.6), 0.0
-    state = charge.start
+    term, integral = controlled(2.0, proportional=0.05, integral=0.02, smallest=0.1, largest=0.6), 0.0
+    state = term.start
     for rate in (5.0, 4.0, 20.0, 30.0, 30.0, 1.0, 0.5, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0):
         error = 2.0 - rate
         response, summed = 0.05 / (1 + np.exp(error)) + 0.1, integral - 0.02 * error
         outside = (response + summed > 0.6 and error < 0) or (response + summed < 0.1 and error > 0)
         integral = integral if outside else summed
         beta = np.clip(response + integral, 0.1, 0.6)
-        nats, state, metrics = paid(charge, (jnp.array([rate]),), state)
+        nats, state, metrics = paid(term, (jnp.array([rate]),), state)
         assert metrics["controlled_beta"] == pytest.approx(beta, abs=1e-6)
         assert nats == pytest.approx(beta * rate, abs=1e-5)
 
@@ -90,7 +90,7 @@ def test_controller_against_its_recursion():
 def test_controller_brings_the_rate_of_a_model_to_its_target():
     """From 1.7 nats at the exact posterior to the 0.8 that were asked for, through the train step."""
     model, optimiser = linear_gaussian(), optax.adam(0.01)
-    objective = elbo(charge=controlled(99.0, integral=0.02, largest=20.0), monitors=())
+    objective = elbo(rate_term=controlled(99.0, integral=0.02, largest=20.0), monitors=())
     x = linear_gaussian_data(jax.random.key(0), 64)
     state = initial_state(model, objective, optimiser, jax.random.key(1), {"target_rate": 0.8})
     step = make_train_step(model, objective, optimiser)

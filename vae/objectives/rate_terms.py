@@ -1,53 +1,21 @@
-"""What the loss pays for the rates: a function of their batch means.
+"""What the rates may add to the loss instead of their weighted sum.
 
-    Charge.apply(means, settings, state) -> nats, state, metrics
-
-`means` holds, per group, the mean over the batch of its rates, unsummed where they factorise. Every charge multiplies by the
-setting `beta` (1 where it is not given), so that annealing works with all of them.
+Each function returns a `RateTerm`; `weighted`, the default, stands in lower_bound.py. All multiply by the setting `beta`
+(1 where it is not given), so that annealing works with all of them.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
+from vae.objectives.lower_bound import SUMMED, Means, RateTerm, total
 from vae.requirements import require
-from vae.types import PyTree, Settings, Summand
-
-Means = tuple[Array, ...]
-SUMMED = "sum over groups and dimensions, mean over the batch"
+from vae.types import Summand
 
 
-class Charge(NamedTuple):
-    """How rates are paid for.
-
-    apply:    (means, settings, state) -> nats, state, metrics
-    summands: the terms in words.
-    start:    the carried state before the first step.
-    """
-
-    apply: Callable[[Means, Settings, PyTree], tuple[Float[Array, ""], PyTree, dict[str, Array]]]
-    summands: tuple[Summand, ...]
-    start: PyTree = ()
-
-
-def total(means: Means) -> Float[Array, ""]:
-    """The sum over groups and dimensions."""
-    return sum((jnp.sum(mean) for mean in means), jnp.zeros(()))
-
-
-def weighted() -> Charge:
-    """beta * rate. (Higgins et al. 2017, eq. 4.)"""
-
-    def apply(means, settings, state):
-        return settings.get("beta", 1.0) * total(means), state, {}
-
-    return Charge(apply, (Summand("rate", "beta", 1.0, SUMMED),))
-
-
-def capacity(gamma: float = 1000.0, nats: float = 25.0) -> Charge:
+def capacity(gamma: float = 1000.0, nats: float = 25.0) -> RateTerm:
     """beta * gamma * | mean rate - C |: the rate is pulled towards C from both sides. (Burgess et al. 2018, section 5.)
 
     gamma: setting "gamma", how hard.
@@ -61,10 +29,10 @@ def capacity(gamma: float = 1000.0, nats: float = 25.0) -> Charge:
 
     reduction = "sum over groups and dimensions, mean over the batch, then |.|"
     numbers = (("beta", 1.0), ("capacity", nats))
-    return Charge(apply, (Summand("beta |rate - capacity|", "gamma", gamma, reduction, numbers=numbers),))
+    return RateTerm(apply, (Summand("beta |rate - capacity|", "gamma", gamma, reduction, numbers=numbers),))
 
 
-def free_bits(nats: float) -> Charge:
+def free_bits(nats: float) -> RateTerm:
     """beta * sum_groups max(lambda, mean rate of the group): the first lambda nats of every group are free.
 
     nats: setting "free_nats", lambda in nats per group.
@@ -73,7 +41,7 @@ def free_bits(nats: float) -> Charge:
     return _free(nats, lambda means: jnp.stack([jnp.sum(mean) for mean in means]), "groups")
 
 
-def free_bits_per_dimension(nats: float) -> Charge:
+def free_bits_per_dimension(nats: float) -> RateTerm:
     """beta * sum_dimensions max(lambda, mean rate of the dimension): the same, for every single dimension of every group.
 
     Raises TypeError where a group's rate does not factorise (a log ratio, a full covariance): use `free_bits` there.
@@ -90,7 +58,7 @@ def free_bits_per_dimension(nats: float) -> Charge:
     return _free(nats, parts, "dimensions")
 
 
-def _free(nats: float, parts: Callable[[Means], Array], what: str) -> Charge:
+def _free(nats: float, parts: Callable[[Means], Array], what: str) -> RateTerm:
     require(nats >= 0, f"free bits got {nats} nats; wanted none or more.")
 
     def apply(means, settings, state):
@@ -99,12 +67,12 @@ def _free(nats: float, parts: Callable[[Means], Array], what: str) -> Charge:
         return settings.get("beta", 1.0) * jnp.sum(jnp.maximum(parts(means), settings.get("free_nats", nats))), state, {}
 
     reduction = f"mean over the batch, max, sum over {what}"
-    return Charge(apply, (Summand("max(free_nats, rate)", "beta", 1.0, reduction, numbers=(("free_nats", nats),)),))
+    return RateTerm(apply, (Summand("max(free_nats, rate)", "beta", 1.0, reduction, numbers=(("free_nats", nats),)),))
 
 
 def controlled(
     nats: float, proportional: float = 0.01, integral: float = 1e-4, smallest: float = 0.0, largest: float = 1.0
-) -> Charge:
+) -> RateTerm:
     """beta_t * rate with beta_t set by a PI controller so that the rate comes to a target C:
 
         e_t = C - rate_t,   I_t = I_(t-1) - K_i e_t,   beta_t = clip(K_p / (1 + exp(e_t)) + I_t + smallest)
@@ -135,4 +103,4 @@ def controlled(
 
     text = f"beta_t rate, beta_t in [{smallest:g}, {largest:g}] by the error of the rate from target_rate"
     summand = Summand(text, "beta", 1.0, SUMMED, numbers=(("target_rate", nats),))
-    return Charge(apply, (summand,), {"integral": jnp.zeros(())})
+    return RateTerm(apply, (summand,), {"integral": jnp.zeros(())})

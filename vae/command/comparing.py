@@ -1,0 +1,144 @@
+"""`comparison`: the one line at the end of a script that compares models."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import jax
+
+from vae.command.flags import name_of_module, smoked
+from vae.command.line import config_class, run
+from vae.data.feeds import Splits, each_feed
+from vae.evaluation.comparison import Measured
+from vae.reports.comparing import Comparison, compare, with_data
+from vae.training.experiment import Experiment
+from vae.training.fitting import data_sha256
+from vae.training.identity import feed_digest
+from vae.training.origin import flags_as_json
+from vae.training.provenance import provenance, write_json
+
+SMOKE = {"steps": 40, "seeds": 2, "images": 40, "samples": 20}
+"""What `--smoke` makes of the common flags."""
+
+
+@dataclass(frozen=True)
+class ComparisonFlags:
+    """The flags of a comparison that do not depend on what is compared."""
+
+    preset: str = "default"
+    """Named starting point; the other flags change it."""
+    steps: int = 3_000
+    """Of training."""
+    batch_size: int = 128
+    """Examples per step."""
+    seeds: int = 3
+    """Runs of each model; a seed has the same start, order of data and noise in all of them."""
+    seed: int = 0
+    """Of the first key."""
+    images: int = 1_000
+    """Of the test set, from its start."""
+    samples: int = 200
+    """Importance samples of the test NLL."""
+    workdir: Path | None = None
+    """Where numbers, table and figure go. Default: a folder under runs/ with the script's name."""
+    smoke: bool = False
+    """A few steps on small data, where no other flag says otherwise: to see that everything works."""
+
+
+class Script(NamedTuple):
+    """What a script hands to `comparison`; see there."""
+
+    variants: Callable[[Any], Mapping[str, Experiment]]
+    title: str
+    presets: Mapping[str, Any]
+    smoke: Mapping[str, Any]
+    columns: Mapping[str, tuple[str, int]] | None
+    figure: Callable[[Any, Comparison, str], Any] | None
+    pairs: Callable[[Any], Any] | None
+    scores: Callable[[Any], Mapping[str, Callable]] | None
+
+
+def comparison(
+    variants: Callable[[Any], Mapping[str, Experiment]],
+    *,
+    title: str,
+    presets: Mapping[str, Any] | None = None,
+    smoke: Mapping[str, Any] | None = None,
+    columns: Mapping[str, tuple[str, int]] | None = None,
+    figure: Callable[[Any, Comparison, str], Any] | None = None,
+    pairs: Callable[[Any], Any] | None = None,
+    scores: Callable[[Any], Mapping[str, Callable]] | None = None,
+) -> NoReturn:
+    """Run a script that compares models:  python -m my_comparison --workdir W --help
+
+    variants: from the script's flags to experiments by name; the flags are the dataclass that its argument is annotated with,
+              which adds to `ComparisonFlags`. The number of steps and of examples per step are the variants' to follow.
+    title:    of the figure.
+    presets:  flags by name, chosen by `--preset NAME`; those beside it change single ones.
+    smoke:    what `--smoke` makes of the flags.
+    columns:  of the table, by quantity: head and number of digits.
+    figure:   (flags, comparison, title) -> figure, in the place of `Comparison.figure`.
+    pairs:    from the flags to the pairs of names (a, b) whose differences a - b are of interest; see `vae.compare`.
+    scores:   from the flags to the scores; see `vae.compare`.
+
+    Prints the table, and writes NAME.json, NAME.md and NAME.png into the work directory, where NAME is the script's.
+
+        if __name__ == "__main__":
+            vae.command.comparison(variants, title="What the variants are worth")
+    """
+    config = config_class(variants, ComparisonFlags)
+    presets = {"default": config(), **(presets or {})}
+    script = Script(variants, title, presets, {**SMOKE, **(smoke or {})}, columns, figure, pairs, scores)
+    run(lambda parsed: compare_and_write(script, parsed), config, presets, None, sys.modules[variants.__module__].__doc__)
+
+
+def compare_and_write(script: Script, config: Any) -> int:
+    """Train, measure, print, write; return the exit code."""
+    name = name_of_module(script.variants)
+    preset = script.presets.get(config.preset, script.presets["default"])
+    config = smoked(config, preset, script.smoke) if config.smoke else config
+    config = dataclasses.replace(config, workdir=config.workdir or Path("runs") / name)
+    if config.seeds < 1:
+        raise ValueError(f"seeds is {config.seeds}; wanted at least 1.")
+    variants = with_data(script.variants(config))
+    found = compare(
+        variants,
+        seeds=list(jax.random.split(jax.random.key(config.seed), config.seeds)),
+        samples=config.samples,
+        limit=config.images,
+        pairs=script.pairs and script.pairs(config),
+        scores=script.scores and script.scores(config),
+        each=say,
+    )
+    draw = script.figure or (lambda config, found, title: found.figure(title))
+    write(config, name, found, found.table(script.columns), draw(config, found, script.title), first_data(variants))
+    return 0
+
+
+def say(name: str, measured: Measured) -> None:
+    """A line for a variant as soon as it is measured."""
+    print(f"{name}: NLL at most {measured.nll.mean():.2f}, rate {measured.rate.mean():.2f}", flush=True)
+
+
+def first_data(variants: Mapping[str, Experiment]) -> str:
+    """The digest of the first variant's training data."""
+    splits: Splits = next(iter(variants.values())).data
+    digests = each_feed(feed_digest, splits.train)
+    return data_sha256(
+        {f"train/{name}": digest for name, digest in digests.items()} if isinstance(digests, dict) else {"train": digests}
+    )
+
+
+def write(config: Any, name: str, found: Comparison, table: str, figure: Any, data: str) -> None:
+    """Print the table; write the numbers, their origin, the table and the figure into the work directory."""
+    from vae import visualise
+
+    config.workdir.mkdir(parents=True, exist_ok=True)
+    record = {"config": flags_as_json(config), **found.numbers, "provenance": provenance(sys.argv, data)}
+    write_json(config.workdir / f"{name}.json", record)
+    (config.workdir / f"{name}.md").write_text(table, encoding="utf-8")
+    visualise.save(figure, config.workdir / f"{name}.png")
+    print(table + f"written: {config.workdir / name}.json, .md and .png")

@@ -1,0 +1,87 @@
+"""`evaluate`: a trained run on its test set, ELBO, importance-sampled NLL with both errors, latent units, figures.
+
+    vae evaluate --workdir runs/digits --samples 1000
+
+Numbers are in nats per example. The NLL is an upper bound that falls with the number of importance samples: compare at equal
+numbers. The test set never takes part in choosing a checkpoint.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from vae.command.runs import experiment_of_run, report_of_run, require_same_data
+from vae.data.view import TEST_LIMIT
+from vae.reports.evaluation import evaluate, show, training_speed
+from vae.training import workdir as files
+from vae.training.digest import tree_sha256
+from vae.training.experiment import Experiment, objective_of, splits_of
+from vae.training.load import load_run
+from vae.training.provenance import write_json
+from vae.training.records import read_records
+
+
+@dataclass(frozen=True)
+class Config:
+    """The flags of an evaluation."""
+
+    workdir: Path
+    """Work directory of a run."""
+    samples: int = 1000
+    """Importance samples per test example."""
+    examples: int = TEST_LIMIT
+    """Test examples, at most."""
+    which: Literal["best", "latest"] = "best"
+    """Checkpoint: the best of the validations, or the latest."""
+    data: str | None = None
+    """Data set of images, for a run whose files do not say what it was trained on."""
+
+
+def main(config: Config) -> int:
+    """Evaluate and print."""
+    evaluate_run(config.workdir, samples=config.samples, which=config.which, limit=config.examples, data=config.data)
+    return 0
+
+
+def evaluate_run(
+    workdir: Path,
+    *,
+    samples: int,
+    which: Literal["best", "latest"] = "best",
+    limit: int = TEST_LIMIT,
+    experiment: Experiment | None = None,
+    data: str | None = None,
+) -> dict[str, Any]:
+    """Evaluate a run, draw its figures, write `summary.json` and print it.
+
+    experiment: of the run, where it is at hand.
+    data:       name of the data set, where the run names none.
+    """
+    loaded = load_run(workdir, which, experiment)
+    experiment = experiment_of_run(loaded, data) if experiment is None else experiment
+    splits = splits_of(experiment.data)
+    require_same_data(loaded, splits)
+    records = read_records(workdir / files.METRICS)
+    found = evaluate(
+        loaded.trained,
+        splits,
+        samples=samples,
+        limit=limit,
+        rates=objective_of(experiment.objective, splits).rates,
+        records=records,
+        report=report_of_run(loaded),
+        folder=workdir / files.FIGURES,
+    )
+    latest = load_run(workdir, "latest", experiment)
+    summary = {
+        "step": latest.step,
+        "evaluated": which,
+        "evaluated_step": loaded.step,
+        **found,
+        "images_per_second": training_speed(records),
+        "params_sha256": tree_sha256(latest.trained.params),
+    }
+    write_json(workdir / files.SUMMARY, summary)
+    show(summary)
+    print(f"written: {workdir / files.SUMMARY}, {workdir / files.FIGURES}/")
+    return summary

@@ -1,0 +1,107 @@
+"""What is given beside a model, checked before anything is traced: examples, contexts and values are rows of equal number."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import jax
+import jax.numpy as jnp
+
+from vae.types import PyTree, Trained
+
+F = TypeVar("F", bound=Callable)
+
+
+def checked(function: F) -> F:
+    """A function of (trained, x, ..., context=()) that refuses examples and contexts which do not fit the model.
+
+    Put it above `jax.jit`, whose function stays reachable as `__wrapped__`.
+    """
+    signature = inspect.signature(function)
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        given = signature.bind(*args, **kwargs).arguments
+        require_examples(given["trained"], given["x"], given.get("context", ()))
+        return function(*args, **kwargs)
+
+    return cast(F, call)
+
+
+def require_examples(trained: Trained, x: PyTree, context: PyTree = ()) -> None:
+    """Refuse examples of another shape than the model's data, and a context that does not fit them.
+
+    Raises ValueError; where nothing is known of the data (no spec), only for numbers of rows that differ.
+    """
+    shapes = [jnp.shape(leaf) for leaf in jax.tree.leaves(x)]
+    if not all(shapes) or len({shape[0] for shape in shapes}) != 1:
+        raise ValueError(f"x has shape {_shapes(x)}; wanted a leading axis of examples, as long in every part.")
+    one_array = jax.tree_util.treedef_is_leaf(jax.tree.structure(x))
+    if one_array and trained.spec is not None and shapes[0][1:] != tuple(trained.spec.shape):
+        raise ValueError(
+            f"an example of x has shape {shapes[0][1:]}; wanted {tuple(trained.spec.shape)}, for which the model was built: "
+            "x is one array with a leading axis of examples."
+        )
+    require_context(trained, context, shapes[0][0])
+
+
+def require_context(trained: Trained, context: PyTree, rows: int) -> None:
+    """Refuse a context that is not `rows` rows of what the model is conditioned on.
+
+    Raises ValueError for a context too many or too few, another structure, another shape of a row, or another number of rows;
+    where nothing is known of the data (no spec), only for the last.
+    """
+    if trained.spec is not None:
+        _require_row(context, trained.spec.context)
+    if any(jnp.shape(leaf)[:1] != (rows,) for leaf in jax.tree.leaves(context)):
+        raise ValueError(
+            f"the context has shape {_shapes(context)}; wanted a leading axis of {rows}, a row of the context for each of them."
+        )
+
+
+def _require_row(context: PyTree, wanted: PyTree) -> None:
+    """Refuse a context whose rows are not of the structure and the shapes that the model was built for."""
+    given_any, wanted_any = jax.tree.leaves(context), jax.tree.leaves(wanted)
+    if wanted_any and not given_any:
+        raise ValueError(
+            f"the model is conditioned on a context of shape {_shapes(wanted)} and got none; pass context= with a row for each "
+            "example or sample."
+        )
+    if given_any and not wanted_any:
+        raise ValueError(f"the model takes no context and got one of shape {_shapes(context)}; leave context= out.")
+    structures: list[Any] = [jax.tree.structure(tree) for tree in (context, wanted)]
+    if structures[0] != structures[1]:
+        raise ValueError(
+            f"the context is made of {_shapes(context)}; wanted the structure that the model was built for, {_shapes(wanted)} "
+            "behind an axis of rows."
+        )
+    rows = [tuple(jnp.shape(leaf)[1:]) for leaf in given_any]
+    if rows != [tuple(leaf.shape) for leaf in wanted_any]:
+        raise ValueError(
+            f"the context has shape {_shapes(context)}; wanted rows of shape {_shapes(wanted)}, for which the model was built, "
+            "behind an axis of rows."
+        )
+
+
+def rows_of(number: int | None, **parts: PyTree) -> int:
+    """The number of rows that a number and the leading axes of trees agree on.
+
+    number: None leaves it to the trees. Raises ValueError where they differ, where nothing says a number, or for fewer than 1.
+    """
+    counts = {} if number is None else {"number": number}
+    counts |= {name: len(jax.tree.leaves(part)[0]) for name, part in parts.items() if jax.tree.leaves(part)}
+    if not counts:
+        raise ValueError(f"nothing says how many rows are wanted; pass number=, or rows of {' or '.join(parts)}.")
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} {count}" for name, count in counts.items())
+        raise ValueError(f"the numbers of rows differ: {listed}; wanted equal ones: leave number out where rows are given.")
+    rows = next(iter(counts.values()))
+    if rows < 1:
+        raise ValueError(f"number is {rows}; wanted at least 1.")
+    return rows
+
+
+def _shapes(tree: PyTree) -> str:
+    """The shapes of a tree's leaves, in its structure."""
+    return str(jax.tree.map(lambda leaf: tuple(jnp.shape(leaf)), tree))

@@ -1,0 +1,190 @@
+"""`compare`: experiments trained from equal starts, measured alike, and their differences in pairs.
+
+What is said of the runs, and how errors are told apart, is `vae.evaluation.comparison`.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from vae.data.view import TEST_LIMIT
+from vae.evaluation.comparison import COLUMNS, Measured, compared, figure_of_models, measure, pairs_with_first, table_of_models
+from vae.evaluation.examples import Examples
+from vae.rates import Rates, analytic
+from vae.reports.evaluation import examples_of
+from vae.training.experiment import Experiment, Host, splits_of
+from vae.training.sweeping import seeds_of, sweep
+from vae.types import Trained
+
+Pairs = Iterable[tuple[str, str]]
+Score = Callable[[Trained, Examples], Any]
+
+MEASURED = ("nll", "elbo", "rate", "distortion", "active_units", "nll_se_mc")
+"""Names that no score may have."""
+
+
+class Comparison(NamedTuple):
+    """What `compare` returns.
+
+    measured: by variant, the numbers of every run and test example.
+    numbers:  what they say, as JSON: "models" by name and "differences" by pair, each number with `se_images`, the standard
+              error over examples of the mean over seeds, and `sd_seeds`, the standard deviation over seeds.
+    """
+
+    measured: dict[str, Measured]
+    numbers: dict[str, Any]
+
+    def table(self, columns: Mapping[str, tuple[str, int]] | None = None) -> str:
+        """A Markdown table, a row for each variant and each difference: mean ± `se_images` ± `sd_seeds`.
+
+        columns: by quantity, the head of its column and the number of digits; by default the bounds and every score.
+        """
+        scores = next(iter(self.measured.values())).scores
+        further = {name: (name.replace("_", " "), 3) for name in scores if name not in MEASURED}
+        return table_of_models(self.numbers, {**COLUMNS, **further} if columns is None else columns)
+
+    def figure(self, title: str = "Models beside each other") -> Any:
+        """How far each variant's NLL is from the first one's, its rate and its active units; a matplotlib figure."""
+        return figure_of_models(compared(self.measured, pairs_with_first(self.measured)), title)
+
+    def __repr__(self) -> str:
+        seeds, examples = next(iter(self.measured.values())).nll.shape
+        return f"Comparison({len(self.measured)} variants, {seeds} seeds, {examples:,} test examples)\n{self.table()}"
+
+    def _repr_markdown_(self) -> str:
+        return self.table()
+
+
+def compare(
+    variants: Mapping[str, Experiment],
+    *,
+    seeds: int | Sequence = 3,
+    samples: int = 200,
+    limit: int = 1_000,
+    pairs: Pairs | None = None,
+    scores: Mapping[str, Score] | None = None,
+    rates: Rates = analytic,
+    host: Host | None = None,
+    each: Callable[[str, Measured], Any] | None = None,
+) -> Comparison:
+    """Train every variant with every seed, and measure the last parameters of all on the same test examples and noise.
+
+    A seed has the same start, order of data and noise in every variant. Variants that differ in nothing but the values of their
+    settings are one compiled program; any others are one each. Nothing is validated on the way, and nothing kept on disk.
+
+    seeds:   how many, counted from the first variant's; or which ones.
+    samples: importance samples per example.
+    limit:   test examples, of those of the first variant's data from their start, for everything but the scores.
+    pairs:   (a, b) for each difference a - b; by default every later variant with the first.
+    scores:  name -> function(trained, examples) -> a number of a run, or a mapping of some, then called name_key. They see all
+             test examples, 10,000 at most.
+    rates:   what a latent group costs, for all variants alike; `vae.objectives.log_ratio` where its KL has no closed form.
+    host:    as for `vae.sweep`.
+    each:    called with every variant's name and numbers as soon as they are there.
+
+    >>> longer = experiment._replace(settings={"beta": 4.0})
+    >>> print(vae.compare({"VAE": experiment, "beta-VAE": longer}).table())
+
+    Raises ValueError for no variants, for pairs of others, and for numbers out of range.
+    """
+    pairs = pairs_with_first(variants) if pairs is None else list(pairs)
+    require_usable(variants, pairs, scores or {}, samples=samples, limit=limit)
+    variants = with_data(variants)
+    first = next(iter(variants.values()))
+    whole = examples_of(first.data, TEST_LIMIT if scores else limit)
+    examples = first_rows(whole, limit)
+    found: dict[str, Measured] = {}
+    for names in programs(variants):
+        for name, runs in trained(variants, names, seeds_of(first, seeds), host).items():
+            numbers = measure(runs, examples, samples=samples, rates=rates)
+            found[name] = numbers._replace(scores=numbers.scores | scored(runs, whole, scores or {}))
+            if each is not None:
+                each(name, found[name])
+    found = {name: found[name] for name in variants}
+    return Comparison(found, compared(found, pairs))
+
+
+def with_data(variants: Mapping[str, Experiment]) -> dict[str, Experiment]:
+    """The variants with their data read, once where several share them, and without a validation split to spend time on."""
+    read: list[tuple[Any, Any]] = []
+    found = {}
+    for name, variant in variants.items():
+        known = [splits for data, splits in read if same(data, variant.data)]
+        splits = known[0] if known else splits_of(variant.data)._replace(validation=None)
+        read += [] if known else [(variant.data, splits)]
+        found[name] = variant._replace(data=splits)
+    return found
+
+
+def programs(variants: Mapping[str, Experiment]) -> list[list[str]]:
+    """The names of the variants, those together that one compiled program trains."""
+    groups: list[list[str]] = []
+    for name, variant in variants.items():
+        fitting = [group for group in groups if one_program(variants[group[0]], variant)]
+        if fitting:
+            fitting[0].append(name)
+        else:
+            groups.append([name])
+    return groups
+
+
+def one_program(a: Experiment, b: Experiment) -> bool:
+    """Whether two experiments differ in nothing but the values of their settings; their seeds are not asked for."""
+    common = {"settings": {}, "seed": 0}
+    return bool(a.settings) and set(a.settings) == set(b.settings) and same(a._replace(**common), b._replace(**common))
+
+
+def same(a: Any, b: Any) -> bool:
+    """Whether two values are the same object or equal; arrays only as the same object."""
+    try:
+        return a is b or bool(a == b)
+    except (ValueError, TypeError):
+        return False
+
+
+def trained(
+    variants: Mapping[str, Experiment], names: Sequence[str], seeds: Sequence, host: Host | None
+) -> dict[str, list[Trained]]:
+    """The trained runs of the variants of one program, by name, one for each seed."""
+    first = variants[names[0]]
+    levels = {setting: [float(variants[name].settings[setting]) for name in names] for setting in first.settings}
+    swept = sweep(first, seeds, zip=levels if len(names) > 1 else None, host=host)
+    runs = [swept.trained(i) for i in range(len(swept.members))]
+    return {name: runs[i * len(seeds) : (i + 1) * len(seeds)] for i, name in enumerate(names)}
+
+
+def scored(runs: Sequence[Trained], examples: Examples, scores: Mapping[str, Score]) -> dict[str, np.ndarray]:
+    """The scores of every run, by name."""
+    rows = [
+        {key: number for name, score in scores.items() for key, number in by_name(name, score(run, examples)).items()}
+        for run in runs
+    ]
+    return {name: np.array([row[name] for row in rows], np.float64) for name in rows[0]}
+
+
+def by_name(name: str, value: Any) -> dict[str, float]:
+    """A number by its name; those of a mapping by the name and their key."""
+    if isinstance(value, Mapping):
+        return {f"{name}_{key}": float(number) for key, number in value.items()}
+    return {name: float(value)}
+
+
+def first_rows(examples: Examples, limit: int) -> Examples:
+    """The first test examples."""
+    x, context, labels = jax.tree.map(lambda leaf: leaf[:limit], (examples.x, examples.context, examples.labels))
+    return examples._replace(x=x, context=context, labels=labels)
+
+
+def require_usable(variants: Mapping[str, Experiment], pairs: Pairs, scores: Mapping[str, Score], **counts: int) -> None:
+    """Refuse, before anything is trained, what cannot be compared."""
+    if not variants:
+        raise ValueError("compare got no variants; wanted a mapping from names to experiments.")
+    if unknown := sorted({name for pair in pairs for name in pair} - set(variants)):
+        raise ValueError(f"the pairs name {', '.join(unknown)}; wanted some of {', '.join(variants)}.")
+    if taken := sorted(set(scores) & set(MEASURED)):
+        raise ValueError(f"the scores are called {', '.join(taken)}, as what is measured anyway; give them other names.")
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"{name} is {count}; wanted at least 1.")
