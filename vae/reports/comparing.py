@@ -132,7 +132,7 @@ def programs(variants: Mapping[str, Experiment]) -> list[list[str]]:
 
 def one_program(a: Experiment, b: Experiment) -> bool:
     """Whether two experiments differ in nothing but the values of their settings; their seeds are not asked for."""
-    common = {"settings": {}, "seed": 0}
+    common: dict[str, Any] = {"settings": {}, "seed": 0}
     return bool(a.settings) and set(a.settings) == set(b.settings) and same(a._replace(**common), b._replace(**common))
 
 
