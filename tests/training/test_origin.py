@@ -90,7 +90,7 @@ def test_an_origin_builds_the_experiment_again():
     assert config_of(stored) == OTHER
     assert experiment_of(stored) == EXPERIMENT._replace(steps=3)
     assert origin_of(experiment, OTHER, report=experiment).report == origin.function
-    with pytest.raises(ValueError, match="a lambda .* cannot be found again"):
+    with pytest.raises(ValueError, match=r"a lambda .* cannot be found again"):
         origin_of(lambda config: None, OTHER)
 
 
