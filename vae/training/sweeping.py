@@ -93,8 +93,8 @@ def sweep(
 ) -> Swept:
     """Train an experiment at every combination of settings and seeds, in one program; a run is the same as alone, to rounding.
 
-    seeds:    how many, counted from the experiment's own; or which ones, numbers or keys. A seed has one start, order of data and
-              noise at all settings, so that settings are compared in pairs.
+    seeds:    how many, counted from the experiment's own; or which ones, numbers or keys. A seed has one start, order of data
+              and noise at all settings, so that settings are compared in pairs.
     settings: levels by name, crossed with each other and with the seeds.
     zip:      levels by name that change together, as many of each; crossed with the rest.
     host:     as for `fit`; `stop`, `figures` and `save_every` have no meaning here, where nothing is kept on disk.
