@@ -26,6 +26,7 @@ from vae.training.records import Record, Writer
 from vae.training.state import TrainState, initial_state, usable_params, with_params
 from vae.training.step import Batches, make_train_step, settings_at
 from vae.training.stopping import Stop, never
+from vae.training.validation import names_of
 from vae.types import Data, Key, Model, Objective, PyTree, Settings, Trained
 
 Metric = Callable[[Trained], Any]
@@ -279,10 +280,14 @@ def key_of(seed: int | Key) -> Key:
 
 
 def selection(experiment: Experiment, objective: Objective) -> Select:
-    """What "best" means."""
-    if isinstance(experiment.select, Select):
-        return experiment.select
-    return Select(experiment.select or ("elbo" if objective.rate == "kl" else "score"))
+    """What "best" means; ValueError for a metric that no validation has."""
+    name, total = names_of(objective)
+    given = experiment.select
+    select = given if isinstance(given, Select) else Select(given or total)
+    known = (total, "log_likelihood", name, *experiment.metrics)
+    if select.metric not in known:
+        raise ValueError(f"the best is to be selected by {select.metric!r}; wanted one of {', '.join(known)}.")
+    return select
 
 
 def score_of(record: Record, select: Select) -> float | None:
