@@ -110,7 +110,7 @@ def test_a_sweep_may_be_over_seeds_alone_counted_from_the_experiments_own():
 
 
 def test_the_best_states_are_those_of_each_runs_best_validation():
-    """Downhill at a negative rate, uphill at a positive one: the first validation is the best of one, the last of the other."""
+    """Downhill at a negative rate, where the first validation is the best, and uphill at a positive one."""
     down = SWEPT._replace(metrics={}, steps=12, optimiser=optax.adam(1.0))
     both = vae.sweep(down, seeds=1, settings={"learning_rate": [-0.05, 1e-4]}, host=HOST)
     scores = [[record["elbo"] for record in validations(member.records)] for member in both.members]

@@ -84,8 +84,10 @@ def compare(
     host:    as for `vae.sweep`.
     each:    called with every variant's name and numbers as soon as they are there.
 
-    >>> longer = experiment._replace(settings={"beta": 4.0})
-    >>> print(vae.compare({"VAE": experiment, "beta-VAE": longer}).table())
+    >>> heavy = experiment._replace(settings={"beta": 4.0})
+    >>> found = vae.compare({"VAE": experiment, "beta-VAE": heavy}, seeds=2, host=vae.Host(progress=False))
+    >>> list(found.numbers["differences"])
+    ['beta-VAE minus VAE']
 
     Raises ValueError for no variants, for pairs of others, and for numbers out of range.
     """

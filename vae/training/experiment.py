@@ -85,12 +85,14 @@ class Origin(NamedTuple):
     config:    "module:Class" of the config.
     arguments: the config's fields as JSON.
     report:    "module:function" from the config to a `Report`, None for the default one.
+    unseen:    names of arguments that never show in the numbers, so that they say nothing of what differs between two runs.
     """
 
     function: str
     config: str
     arguments: Mapping[str, Any]
     report: str | None = None
+    unseen: Sequence[str] = ()
 
 
 class Host(NamedTuple):

@@ -84,7 +84,8 @@ def program_differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[
 def flag_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The script's flags that differ; they explain what the digests found."""
     before, now = (flatten((config.get("origin") or {}).get("arguments", {})) for config in (old, new))
-    changed = [name for name in now if name in before and before[name] != now[name]]
+    unseen = (new.get("origin") or {}).get("unseen", ())
+    changed = [name for name in now if name in before and before[name] != now[name] and name not in unseen]
     return [f"{name} is {before[name]!r} there, {now[name]!r} now" for name in changed]
 
 
