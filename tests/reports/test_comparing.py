@@ -1,7 +1,5 @@
 """`vae.compare`: equal starts, one program where it can be one, differences in pairs, and what it refuses."""
 
-import doctest
-
 import numpy as np
 import optax
 import pytest
@@ -113,12 +111,6 @@ def test_it_is_shown_as_a_table_and_a_figure(found):
 
 def test_the_figure_needs_no_pairs_with_the_first(found):
     assert len(comparing.Comparison(found.measured, found.numbers | {"differences": {}}).figure().axes) == 3
-
-
-def test_the_example_of_its_docstring():
-    names = {"vae": vae, "experiment": PLAIN._replace(settings={"beta": 1.0})}
-    (example,) = doctest.DocTestFinder().find(vae.compare, globs=names)
-    assert doctest.DocTestRunner().run(example) == doctest.TestResults(failed=0, attempted=3)
 
 
 def test_data_that_several_share_are_read_once():

@@ -90,7 +90,7 @@ def parts_that_differ(one, other):
 DIFFERENT = {
     "activation": ({}, {"model": mlp(activation="tanh")}, {"model", "step"}),
     "width": ({}, {"model": mlp(hidden=(9,))}, {"model", "optimiser", "start", "step"}),
-    "objective": ({}, {"objective": vae.elbo(charge=vae.objectives.free_bits(0.5))}, {"objective", "step"}),
+    "objective": ({}, {"objective": vae.elbo(rate_term=vae.objectives.free_bits(0.5))}, {"objective", "step"}),
     "a constant of the objective": ({"objective": scaled(2.0)}, {"objective": scaled(3.0)}, {"objective", "step"}),
     "an array of the model": ({"model": shifted([1, 2, 3, 4])}, {"model": shifted([1, 2, 3, 5])}, {"model", "step"}),
     "an array of the optimiser": (
@@ -213,7 +213,7 @@ def elbo_run(tmp_path_factory):
             {"objective": vae.objectives.importance_weighted(5), "optimiser": optax.adam(1e-2)},
             "the objective computes something else; the optimiser computes something else",
         ),
-        ({"objective": vae.elbo(charge=vae.objectives.free_bits(0.5))}, "the objective computes something else"),
+        ({"objective": vae.elbo(rate_term=vae.objectives.free_bits(0.5))}, "the objective computes something else"),
         ({"data": SPLITS._replace(train=X[::-1].copy())}, "the training data are others, or in another order"),
         ({"data": SPLITS._replace(validation=X[10:20])}, "the validation data are others"),
         ({"data": X}, "the validation data are others"),

@@ -163,7 +163,7 @@ def test_a_run_of_the_first_format_is_resumed_with_one_warning(first_format):
     before = (workdir / "config.json").read_bytes()
     with pytest.raises(RunError, match=r"holds another run: beta is 2\.0 there, 3\.0 now"):
         fit(workdir, **RUN | {"steps": 8, "validate_every": 3, "settings": {"beta": 3.0}})
-    with pytest.raises(RunError, match="holds another run: seed is 5 there, 6 now"):
+    with pytest.raises(RunError, match=r"holds another run: seed is 5 there, 6 now"):
         fit(workdir, **RUN | {"steps": 8, "validate_every": 3, "seed": 6})
     assert (workdir / "config.json").read_bytes() == before
     with pytest.warns(RuntimeWarning, match="begun by an earlier version that kept no digests") as said:

@@ -19,8 +19,7 @@ def main() -> None:
     sys.path.insert(0, os.getcwd())
     action, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     if action in ACTIONS:
-        sys.argv = [f"vae {action}", *arguments]
-        run(ACTIONS[action].main, ACTIONS[action].Config, arguments=arguments)
+        run(ACTIONS[action].main, ACTIONS[action].Config, arguments=arguments, program=f"vae {action}")
     if action == "train" and arguments and not arguments[0].startswith("-"):
         with guarded():
             require_module(arguments[0])

@@ -45,16 +45,19 @@ def main(
         if __name__ == "__main__":
             vae.main(experiment)
     """
-    program = f"python -m {name_of_script()}"
     action, arguments = action_of(sys.argv[1:])
     if action in ACTIONS:
-        run(ACTIONS[action].main, ACTIONS[action].Config, arguments=arguments, program=f"{program} {action}")
-    with guarded():
-        config = config_class(experiment)
-        named = {"default": default_of(config), **(presets or {})}
+        run(ACTIONS[action].main, ACTIONS[action].Config, arguments=arguments, program=f"{name_of_program()} {action}")
+    config, named = flags_of(experiment, presets)
     script = training.Script(experiment, named, dict(smoke or {}), report, workdir)
-    description = sys.modules[experiment.__module__].__doc__
-    run(lambda flags: training.train(script, flags), config, named, arguments, description, program)
+    run(lambda flags: training.train(script, flags), config, named, arguments, sys.modules[experiment.__module__].__doc__)
+
+
+def flags_of(function: Callable, presets: Mapping[str, Any] | None = None, common: type = Flags) -> tuple[Any, dict[str, Any]]:
+    """The dataclass of a script's flags, and its presets with the default one."""
+    with guarded():
+        config = config_class(function, common)
+        return config, {"default": default_of(config), **(presets or {})}
 
 
 def config_class(function: Callable, common: type = Flags) -> Any:
@@ -103,7 +106,7 @@ def run(
     presets:     configs by name, chosen by `--preset NAME`; flags beside it change single fields of it.
     arguments:   the words, those after the program's name by default.
     description: for --help, the docstring of the config's module by default.
-    program:     how the command begins, for --help.
+    program:     how the command begins, for --help; python -m and the script's name by default.
     """
     import tyro
 
@@ -113,9 +116,14 @@ def run(
         description += f"\n\nPresets: {', '.join(presets)}."
     with guarded():
         chosen = {"default": preset_of(arguments, presets)} if presets else {}
-        parsed = tyro.cli(config, prog=program, args=arguments, description=description, **chosen)
+        parsed = tyro.cli(config, prog=program or name_of_program(), args=arguments, description=description, **chosen)
         use_compilation_cache()
         sys.exit(action(parsed) or 0)
+
+
+def name_of_program() -> str:
+    """How the script that runs was called."""
+    return f"python -m {name_of_script()}"
 
 
 @contextlib.contextmanager

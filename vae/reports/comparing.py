@@ -84,9 +84,8 @@ def compare(
     host:    as for `vae.sweep`.
     each:    called with every variant's name and numbers as soon as they are there.
 
-    >>> heavy = experiment._replace(settings={"beta": 4.0})
-    >>> found = vae.compare({"VAE": experiment, "beta-VAE": heavy}, seeds=2, host=vae.Host(progress=False))
-    >>> list(found.numbers["differences"])
+    >>> variants = {"VAE": experiment, "beta-VAE": experiment._replace(settings={"beta": 4.0})}
+    >>> list(vae.compare(variants, seeds=1, samples=5, host=vae.Host(progress=False)).numbers["differences"])
     ['beta-VAE minus VAE']
 
     Raises ValueError for no variants, for pairs of others, and for numbers out of range.

@@ -41,6 +41,10 @@ class Select(NamedTuple):
 class Experiment(NamedTuple):
     """Everything that decides the numbers of a training run, and nothing else.
 
+    >>> images = np.zeros((256, 8, 8, 1), np.float32)
+    >>> vae.Experiment(data=images, model=vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[16]), steps=100).batch_size
+    128
+
     data:           `Splits`, a `Feed`, a `Dataset`, or arrays with a leading axis of examples; or a function of no arguments
                     that returns one of these, or a `Reference` to one, which is not called where a run is only loaded.
     model:          a `Model`; a `Reference` to a function from `Data` to one, so that a file can name it; or such a function.
@@ -203,9 +207,8 @@ def batch_at(experiment: Experiment, step: int) -> Batches:
 
     step: counted from 0.
 
-    >>> experiment = vae.Experiment(data=np.zeros((300, 4), np.float32), model=my_model, steps=10, batch_size=16)
-    >>> vae.batch_at(experiment, 3).x.shape
-    (16, 4)
+    >>> vae.batch_at(experiment._replace(batch_size=16), 3).x.shape
+    (16, 8, 8, 1)
     """
     splits, key = splits_of(experiment.data), key_of(experiment.seed)
     rows = rows_of_feeds(splits.train, key, jnp.asarray(step), 1, experiment.batch_size)

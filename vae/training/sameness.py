@@ -36,7 +36,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[st
     versions = [text for text, name in zip(versions, old["versions"], strict=True) if is_other(old, new, name)]
     if versions:
         return numbers + data, [*versions, *programs]
-    return numbers + data + ((flag_differences(old, new) or programs) if programs and not numbers + data else []), []
+    explained = flag_differences(old, new) if data or (programs and not numbers) else []
+    found = [*numbers, *(text for text in explained if text not in numbers), *data]
+    return found or programs, []
 
 
 def is_other(old: Mapping[str, Any], new: Mapping[str, Any], package: str) -> bool:

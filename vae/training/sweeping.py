@@ -100,8 +100,9 @@ def sweep(
     host:     as for `fit`; `stop`, `figures` and `save_every` have no meaning here, where nothing is kept on disk.
     lift:     how runs are laid out, `side_by_side` or `one_after_another`; by default the latter on a CPU.
 
-    >>> swept = vae.sweep(experiment, seeds=3, settings={"beta": [1.0, 4.0]})
-    >>> print(swept.table())
+    >>> swept = vae.sweep(experiment, seeds=3, settings={"beta": [1.0, 4.0]}, host=vae.Host(progress=False))
+    >>> len(swept.members), swept.members[0].name, len(swept.table("elbo").splitlines())
+    (6, 'beta 1, seed 0', 4)
 
     Raises ValueError for a setting that nothing reads, for levels that cannot be, and for zipped lists of different lengths.
     """
