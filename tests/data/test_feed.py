@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vae.data import feeds
-from vae.data.feeds import as_is, feed, gather
+from vae.data.feeds import as_is, batch_like, each_feed, feed, gather, prepared
 from vae.types import Data
 
 X = np.arange(24, dtype=np.float32).reshape(6, 4)
@@ -63,3 +63,50 @@ def test_as_is_changes_nothing():
     x, context = as_is(jax.random.key(0), X)
     assert x is X
     assert context == ()
+
+
+# What is made of stored examples
+
+
+def labelled(key, stored):
+    return stored["x"], jax.nn.one_hot(stored["y"], 3), (stored["y"], None)
+
+
+STORED = {"x": X, "y": np.array([0, 1, 2, 0, 1, 2])}
+
+
+def test_a_prepared_batch_has_context_observed_values_and_weights_of_one():
+    batch = prepared(feed(STORED, labelled), jax.random.key(0), gather(STORED, np.array([4, 2])))
+    np.testing.assert_array_equal(batch.x, X[[4, 2]])
+    np.testing.assert_array_equal(batch.context, np.eye(3)[[1, 2]])
+    np.testing.assert_array_equal(batch.values[0], [1, 2])
+    assert batch.values[1] is None
+    np.testing.assert_array_equal(batch.weight, [1.0, 1.0])
+    assert prepared(feed(X), jax.random.key(0), X[:2]).values == ()
+
+
+def test_what_is_conditioned_on_is_part_of_the_spec():
+    found = feed(STORED, labelled)
+    assert found.spec == Data(shape=(4,), space="real", context=jax.ShapeDtypeStruct((3,), np.float32))
+    assert feed(STORED, labelled, spec=Data((4,), "binary")).spec.context == found.spec.context
+    assert feed(X).spec.context == ()
+
+
+def test_labels_are_for_the_eye_and_one_for_each_example():
+    found = feed(X, labels=STORED["y"], label_names=["a", "b", "c"])
+    np.testing.assert_array_equal(found.labels, STORED["y"])
+    assert found.label_names == ("a", "b", "c")
+    np.testing.assert_array_equal(found.arrays, X)
+    with pytest.raises(ValueError, match="there are 5 labels for 6 examples; wanted one for each"):
+        feed(X, labels=STORED["y"][:5])
+
+
+def test_a_function_of_feeds_is_of_each_by_name_where_there_are_several():
+    assert each_feed(lambda size, times: size * times, 2, 3) == 6
+    found = each_feed(lambda size, times: size * times, {"b": 2, "a": 5}, {"a": 1, "b": 3})
+    assert list(found.items()) == [("a", 5), ("b", 6)]
+
+
+def test_other_types_of_the_device_are_those_of_a_batch():
+    like = batch_like({"x": X.astype(np.float64), "y": np.arange(6)}, 2)
+    assert (like["x"].shape, like["x"].dtype, like["y"].dtype) == ((2, 4), np.float32, np.int32)

@@ -115,3 +115,56 @@ def test_sprites_are_rendered_inside_the_step():
 def test_an_unknown_binarisation_names_the_known_ones():
     with pytest.raises(ValueError, match="'sometimes'; wanted one of dynamic, static, none, uint8"):
         view.training_feed(GRAY, "sometimes")
+
+
+# Splits of an experiment
+
+
+@pytest.mark.parametrize("binarisation", ["dynamic", "static", "none", "uint8"])
+def test_the_splits_of_a_data_set_show_what_training_and_evaluation_see(binarisation):
+    splits = view.image_splits(GRAY, binarisation)
+    np.testing.assert_array_equal(shown(splits.train, 3), shown(view.training_feed(GRAY, binarisation), 3))
+    for split in ("validation", "test"):
+        found = getattr(splits, split)
+        images, labels = view.evaluation_images(GRAY, split, binarisation, 1000)
+        np.testing.assert_array_equal(shown(found), images)
+        np.testing.assert_array_equal(found.labels, labels)
+        assert (found.spec.space, found.spec.shape) == (splits.train.spec.space, (5, 4, 1))
+    np.testing.assert_array_equal(splits.train.labels, GRAY.train.label)
+
+
+def test_no_more_examples_are_evaluated_than_the_limits(monkeypatch):
+    monkeypatch.setattr(view, "VALIDATION_LIMIT", 7)
+    monkeypatch.setattr(view, "TEST_LIMIT", 6)
+    splits = view.image_splits(GRAY)
+    assert (splits.train.size, splits.validation.size, splits.test.size) == (400, 7, 6)
+    assert len(splits.validation.labels) == 7
+
+
+def test_conditional_splits_condition_on_labels_or_factors():
+    classes = GRAY._replace(**{name: part._replace(label=part.label % 3) for name in SPLITS for part in [getattr(GRAY, name)]})
+    splits = view.image_splits(classes, "static", conditional=True)
+    plain = view.image_splits(classes, "static")
+    for name in SPLITS:
+        x, context = getattr(splits, name).prepare(jax.random.key(0), getattr(splits, name).arrays)
+        np.testing.assert_array_equal(x, shown(getattr(plain, name)))
+        np.testing.assert_array_equal(context, np.eye(3)[getattr(classes, name).label])
+    assert splits.train.spec.context == jax.ShapeDtypeStruct((3,), np.float32)
+    np.testing.assert_array_equal(splits.train.spec.mean, plain.train.spec.mean)
+    factors = GRAY._replace(**{name: Split(getattr(GRAY, name).x, angles(getattr(GRAY, name))) for name in SPLITS})
+    found = view.image_splits(factors, "static", conditional=True).test
+    np.testing.assert_array_equal(found.prepare(jax.random.key(0), found.arrays)[1], factors.test.label)
+
+
+def test_a_set_without_labels_cannot_be_conditional():
+    bare = GRAY._replace(**{name: getattr(GRAY, name)._replace(label=None) for name in SPLITS})
+    with pytest.raises(ValueError, match="made up has no labels to condition on; wanted a data set with labels"):
+        view.image_splits(bare, conditional=True)
+
+
+SPLITS = ("train", "validation", "test")
+
+
+def angles(part):
+    """Two factors for each image."""
+    return np.stack([part.label, part.label // 2], axis=1).astype(np.int32)

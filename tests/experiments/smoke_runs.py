@@ -15,6 +15,7 @@ import pytest
 from vae.command import line
 from vae.reports import comparing
 from vae.training.experiment import planned
+from vae.training.state import TrainState
 from vae.training.sweeping import Member, Swept, combinations
 
 
@@ -25,8 +26,8 @@ def untrained(experiment, seeds, settings=None, zip=None, host=None) -> Swept:
     """
     members = [Member(seed, level, []) for level in combinations(settings or {}, zip or {}) for seed in seeds]
     plan = planned(experiment)
-    plan.program.step.trace(*plan.traced_with())
-    state = jax.eval_shape(plan.start)
+    state, batch = plan.traced_with()
+    plan.program.step.trace(state, batch)
     start, step = np.random.default_rng(0), np.random.default_rng(len(repr(plan.objective.summands)))
 
     def values(leaf):
@@ -34,8 +35,8 @@ def untrained(experiment, seeds, settings=None, zip=None, host=None) -> Swept:
         return jnp.asarray(0.1 * start.normal(size=shape) + 0.01 * step.normal(size=shape), jnp.float32)
 
     params, model_state = jax.tree.map(values, (state.params, state.model_state))
-    levels = {name: jnp.ones(len(members)) for name in experiment.settings}
-    states = state._replace(step=jnp.zeros(len(members)), params=params, model_state=model_state, settings=levels)
+    one_each = {"step": jnp.zeros(len(members)), "settings": {name: jnp.ones(len(members)) for name in state.settings}}
+    states = TrainState(**dict.fromkeys(TrainState._fields, ()) | one_each | {"params": params, "model_state": model_state})
     return Swept(members, states, states, plan)
 
 

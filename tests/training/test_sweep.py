@@ -13,7 +13,7 @@ from runs import EXPERIMENT, HOST, MODEL, X, fit, validations
 from unchecked import unchecked
 
 import vae
-from vae.training.sweeping import one_after_another, run_of, side_by_side
+from vae.training.sweeping import Member, one_after_another, run_of, side_by_side
 
 BETAS = [0.5, 1.0, 4.0]
 SWEPT = EXPERIMENT._replace(optimiser=vae.training.adam, settings={"learning_rate": 1e-2}, metrics={"size": lambda t: size(t)})
@@ -110,7 +110,7 @@ def test_a_sweep_may_be_over_seeds_alone_counted_from_the_experiments_own():
 
 
 def test_the_best_states_are_those_of_each_runs_best_validation():
-    """Downhill at a negative rate, uphill at a positive one: the first validation is the best of one, the last of the other."""
+    """Downhill at a negative rate, where the first validation is the best, and uphill at a positive one."""
     down = SWEPT._replace(metrics={}, steps=12, optimiser=optax.adam(1.0))
     both = vae.sweep(down, seeds=1, settings={"learning_rate": [-0.05, 1e-4]}, host=HOST)
     scores = [[record["elbo"] for record in validations(member.records)] for member in both.members]
@@ -183,3 +183,8 @@ def test_a_sweep_that_cannot_be_is_refused(arguments, message):
 def test_seeds_cannot_be_counted_from_a_key():
     with pytest.raises(ValueError, match="the experiment's seed is a key, from which none can be counted"):
         vae.sweep(SWEPT._replace(seed=jax.random.key(0)), seeds=2, host=HOST)
+
+
+def test_a_run_is_called_by_its_levels_and_its_seed_or_key():
+    assert Member(3, {"beta": 4.0}, []).name == "beta 4, seed 3"
+    assert Member(jax.random.key(5), {}, []).name == "key 0 5"

@@ -69,7 +69,8 @@ class Flags:
 
 def smoked(config: Any, preset: Any, small: Mapping[str, Any]) -> Any:
     """The same run in a few seconds; what differs from the preset was asked for and stays."""
-    return dataclasses.replace(config, **{n: v for n, v in small.items() if getattr(config, n) == getattr(preset, n)})
+    unchanged: dict[str, Any] = {n: v for n, v in small.items() if getattr(config, n) == getattr(preset, n)}
+    return dataclasses.replace(config, **unchanged)  # type: ignore[type-var]
 
 
 def name_of_module(function: Callable) -> str:

@@ -84,8 +84,9 @@ def compare(
     host:    as for `vae.sweep`.
     each:    called with every variant's name and numbers as soon as they are there.
 
-    >>> longer = experiment._replace(settings={"beta": 4.0})
-    >>> print(vae.compare({"VAE": experiment, "beta-VAE": longer}).table())
+    >>> variants = {"VAE": experiment, "beta-VAE": experiment._replace(settings={"beta": 4.0})}
+    >>> list(vae.compare(variants, seeds=1, samples=5, host=vae.Host(progress=False)).numbers["differences"])
+    ['beta-VAE minus VAE']
 
     Raises ValueError for no variants, for pairs of others, and for numbers out of range.
     """

@@ -63,11 +63,11 @@ def from_json(kind: Any, value: Any) -> Any:
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return _first_fit(options, value)
     if typing.get_origin(kind) is Literal:
-        return _accepted(kind, value, value in options)
+        return _one_of(options, value)
     if typing.get_origin(kind) in (tuple, list) or kind in (tuple, list):
         return _sequence(kind, options, value)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return kind[_accepted(kind, value, value in kind.__members__)]
+        return kind[_one_of(tuple(kind.__members__), value)]
     if isinstance(kind, type) and issubclass(kind, Path):
         return kind(_accepted(kind, value, isinstance(value, str)))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -112,6 +112,12 @@ def _sequence(kind: Any, options: tuple, value: Any) -> Any:
         _accepted(kind, value, len(value) == len(options))
         return tuple(from_json(option, item) for option, item in zip(options, value, strict=True))
     return container(from_json(options[0] if options else Any, item) for item in value)
+
+
+def _one_of(options: tuple, value: Any) -> Any:
+    if value not in options:
+        raise ValueError(f"{value!r} is none of {', '.join(map(repr, options))}.")
+    return value
 
 
 def _accepted(kind: Any, value: Any, condition: bool) -> Any:

@@ -93,15 +93,16 @@ def sweep(
 ) -> Swept:
     """Train an experiment at every combination of settings and seeds, in one program; a run is the same as alone, to rounding.
 
-    seeds:    how many, counted from the experiment's own; or which ones, numbers or keys. A seed has one start, order of data and
-              noise at all settings, so that settings are compared in pairs.
+    seeds:    how many, counted from the experiment's own; or which ones, numbers or keys. A seed has one start, order of data
+              and noise at all settings, so that settings are compared in pairs.
     settings: levels by name, crossed with each other and with the seeds.
     zip:      levels by name that change together, as many of each; crossed with the rest.
     host:     as for `fit`; `stop`, `figures` and `save_every` have no meaning here, where nothing is kept on disk.
     lift:     how runs are laid out, `side_by_side` or `one_after_another`; by default the latter on a CPU.
 
-    >>> swept = vae.sweep(experiment, seeds=3, settings={"beta": [1.0, 4.0]})
-    >>> print(swept.table())
+    >>> swept = vae.sweep(experiment, seeds=3, settings={"beta": [1.0, 4.0]}, host=vae.Host(progress=False))
+    >>> len(swept.members), swept.members[0].name, len(swept.table("elbo").splitlines())
+    (6, 'beta 1, seed 0', 4)
 
     Raises ValueError for a setting that nothing reads, for levels that cannot be, and for zipped lists of different lengths.
     """
