@@ -102,7 +102,7 @@ def own(vae_command, folder):
 
 def test_a_family_a_kl_and_a_model_of_the_script_are_evaluated_in_a_fresh_process(own, folder):
     before = read(own / "summary.json")
-    said = process(folder, "vae.command.console", "evaluate", "--workdir", "own", "--samples", 10)
+    said = process(folder, "vae", "evaluate", "--workdir", "own", "--samples", 10)
     after = read(own / "summary.json")
     assert "best checkpoint" in said
     assert after["ink"] == before["ink"] > 0

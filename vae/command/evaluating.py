@@ -39,6 +39,8 @@ class Config:
 
 def main(config: Config) -> int:
     """Evaluate and print."""
+    if config.examples < 1:
+        raise ValueError(f"examples is {config.examples}; wanted at least 1.")
     evaluate_run(config.workdir, samples=config.samples, which=config.which, limit=config.examples, data=config.data)
     return 0
 
