@@ -63,7 +63,8 @@ def pairs(config: Config) -> list[tuple[str, str]]:
 def figure(config: Config, found: vae.Comparison, title: str):
     """The rate-distortion curve."""
     points = [point_of(name, of["rate"], of["distortion"]) for name, of in found.numbers["models"].items()]
-    return visualise.rate_distortion({"784-400-20": points}, title)
+    network = "-".join(map(str, (*config.hidden, config.latent_dim)))
+    return visualise.rate_distortion({f"{config.data}, {network}": points}, title)
 
 
 def point_of(label: str, rate: dict, distortion: dict) -> visualise.RateDistortion:

@@ -47,13 +47,6 @@ def test_one_seed_has_no_spread():
     assert comparison.mean_with_errors(found).count("±") == 1
 
 
-def test_levels_are_cut_where_they_begin():
-    a = measured(seeds=6)
-    first, second = comparison.by_level(a, 3)
-    np.testing.assert_array_equal(first.nll, a.nll[:3])
-    np.testing.assert_array_equal(second.scores["active_units"], a.scores["active_units"][3:])
-
-
 def test_a_table_is_markdown_with_columns_of_one_width():
     lines = comparison.markdown_table(["", "nll"], [["a", "1.00 ± 0.10"], ["longer", "2"]]).splitlines()
     assert len({len(line) for line in lines}) == 1

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from vae.data.sources.sprites import SIZES
-from vae.evaluation.disentanglement import dci, explicitness, sap, squared_correlation
+from vae.evaluation.disentanglement import dci, explicitness, random_forest, sap, squared_correlation
 from vae.evaluation.disentanglement.prediction import linear_svc_accuracy
 
 SMALL = np.stack(np.unravel_index(np.arange(4**4), (4,) * 4), axis=1).repeat(2, axis=0)
@@ -64,6 +64,13 @@ def test_dci_of_known_codes_by_gradient_boosting(name, right):
     result = dci(SMALL_CODES[name], SMALL, seed=0)
     assert result == pytest.approx(right, abs=0.02)
     assert result == pytest.approx(dci_by_hand(SMALL_CODES[name], SMALL, GradientBoostingClassifier), abs=0.02)
+
+
+def test_shallow_forests_find_the_factors():
+    result = dci(SMALL_CODES["factors"], SMALL, seed=0, estimator=random_forest(20, max_depth=8))
+    make = partial(RandomForestClassifier, 20, max_depth=8, max_features=None)
+    assert result == pytest.approx(dci_by_hand(SMALL_CODES["factors"], SMALL, make), abs=0.02)
+    assert min(result) > 0.95
 
 
 def test_dci_of_noise_is_little_and_not_zero():

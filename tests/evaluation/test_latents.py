@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import toys
 
-from vae.evaluation import active_units, encode
+from vae.evaluation import active_units, encode, of_means
+from vae.evaluation.examples import Examples
 from vae.types import Trained
 
 MODEL = toys.linear_gaussian()
@@ -38,3 +39,17 @@ def test_active_units_are_those_whose_mean_varies():
     np.testing.assert_array_equal(active, means.var(axis=0) > 0.01)
     assert active.sum() not in (0, 6)
     np.testing.assert_array_equal(active_units(jnp.asarray(means, jnp.float32), threshold=0.5), means.var(axis=0) > 0.5)
+
+
+def test_a_metric_of_codes_is_a_score_of_a_trained_model():
+    labels = np.arange(len(X))
+    score = of_means(lambda codes, labels: (codes, labels))
+    codes, given = score(Trained(MODEL, PARAMS), Examples(X, labels=labels))
+    np.testing.assert_allclose(codes, np.asarray(X) @ np.asarray(PARAMS["posterior"]["weights"]).T, rtol=1e-5, atol=1e-6)
+    assert given is labels
+
+
+def test_codes_are_those_of_one_group():
+    model = toys.two_groups(bottom_up=False)
+    with pytest.raises(ValueError, match="the model has 2 latent groups; wanted one"):
+        of_means(lambda codes, labels: 0.0)(Trained(model, *model.init(jax.random.key(0))), Examples(X[:, :1]))

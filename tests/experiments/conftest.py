@@ -1,12 +1,12 @@
 """The scripts as a user calls them, in this process: what they print, and their exit code."""
 
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import smoke_runs
 
-from experiments import command_line, train
+from experiments import train
 
 
 class Said(NamedTuple):
@@ -18,15 +18,11 @@ class Said(NamedTuple):
 
 
 @pytest.fixture
-def call(monkeypatch, capfd):
+def call(capfd):
     """call(module, *flags): run a script with these flags."""
-    monkeypatch.setattr(command_line, "use_compilation_cache", lambda: None)  # the tests have set their own
 
     def run(module, *flags) -> Said:
-        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, flags)])
-        with pytest.raises(SystemExit) as end:
-            command_line.run(module.main, module.Config, getattr(module, "PRESETS", None))
-        return Said(end.value.code or 0, *capfd.readouterr())
+        return Said(smoke_runs.call(module.__name__, *flags), *capfd.readouterr())
 
     return run
 
@@ -49,16 +45,7 @@ def refused(call):
 def trained(tmp_path_factory) -> Path:
     """A finished run on the digits."""
     workdir = tmp_path_factory.mktemp("trained") / "run"
-    config = train.Config(
-        steps=60,
-        batch_size=32,
-        hidden=(8,),
-        latent_dim=2,
-        samples=3,
-        log_every=10,
-        checkpoint_every=20,
-        progress=False,
-        workdir=workdir,
-    )
-    assert train.main(config) == 0
+    flags = {"steps": 60, "batch-size": 32, "hidden": 8, "latent-dim": 2, "samples": 3, "log-every": 10, "validate-every": 20}
+    given = [word for name, value in {**flags, "workdir": workdir}.items() for word in (f"--{name}", value)]
+    assert smoke_runs.call(train.__name__, *given, "--no-progress") == 0
     return workdir

@@ -1,7 +1,9 @@
-"""An experiment's smoke run as the tests want it: compiled in a hurry or not trained at all, and read back."""
+"""A comparison's smoke run as the tests want it: compiled in a hurry or not trained at all, and read back."""
 
-import dataclasses
+import contextlib
 import json
+import runpy
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,45 +11,54 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from vae.training.sweep import Swept
 
-from experiments import comparison
-from vae.training.state import TrainState, initial_state
-from vae.training.step import make_train_step
-from vae.types import Batch
+from vae.command import line
+from vae.reports import comparing
+from vae.training.experiment import planned
+from vae.training.state import TrainState
+from vae.training.sweeping import Member, Swept, combinations
 
 
-def untrained(config, model, objective, data, settings=None, shapes=None, optimiser=comparison.ADAM) -> Swept:
-    """In place of `comparison.train`: random parameters, nearly the same for all objectives.
+def untrained(experiment, seeds, settings=None, zip=None, host=None) -> Swept:
+    """In place of `sweep`: random parameters, nearly the same for all objectives.
 
     The train step is traced, so that it is known to fit, but not compiled, which is what takes the time of a smoke run.
     """
-    levels = max((len(values) for values in (settings or {}).values()), default=1)
-    names = ("learning_rate", *(settings or {}))
-    keys = comparison.equal_starts(config, levels)
-    state = jax.eval_shape(lambda key: initial_state(model, objective, optimiser, key, dict.fromkeys(names, 1.0)), keys[0])
-    batch = Batch(jnp.zeros((8, *data.spec.shape)), (), jnp.ones(8))
-    jax.eval_shape(make_train_step(model, objective, optimiser, shapes), state, batch)
-    start, step = np.random.default_rng(0), np.random.default_rng(len(repr(objective.summands)))
+    members = [Member(seed, level, []) for level in combinations(settings or {}, zip or {}) for seed in seeds]
+    plan = planned(experiment)
+    state, batch = plan.traced_with()
+    plan.program.step.trace(state, batch)
+    start, step = np.random.default_rng(0), np.random.default_rng(len(repr(plan.objective.summands)))
 
     def values(leaf):
-        shape = (len(keys), *leaf.shape)
+        shape = (len(members), *leaf.shape)
         return jnp.asarray(0.1 * start.normal(size=shape) + 0.01 * step.normal(size=shape), jnp.float32)
 
-    empty = dict.fromkeys(TrainState._fields, ())
-    params, model_state = jax.tree.map(values, jax.eval_shape(model.init, keys[0]))
-    fields = {"step": jnp.zeros(len(keys)), "params": params, "model_state": model_state}
-    return Swept(TrainState(**empty | fields), steps=None, metrics={})
+    params, model_state = jax.tree.map(values, (state.params, state.model_state))
+    one_each = {"step": jnp.zeros(len(members)), "settings": {name: jnp.ones(len(members)) for name in state.settings}}
+    states = TrainState(**dict.fromkeys(TrainState._fields, ()) | one_each | {"params": params, "model_state": model_state})
+    return Swept(members, states, states, plan)
 
 
-def smoke_run(experiment: Any, workdir: Path, *, train: bool = True, **flags: Any) -> dict[str, Any]:
-    """The numbers that `main` left behind; with the models `untrained`, where training is not what is tested."""
+def call(module: str, *flags: Any) -> int:
+    """Run a script as `python -m` does, in this process; return its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line, "use_compilation_cache", lambda: None)  # the tests have set their own
+        patch.setattr(sys, "argv", [module, *map(str, flags)])
+        patch.delitem(sys.modules, module, raising=False)
+        with pytest.raises(SystemExit) as end:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+    return end.value.code or 0
+
+
+def smoke_run(experiment: Any, workdir: Path, *flags: Any, train: bool = True) -> dict[str, Any]:
+    """The numbers that a comparison left behind; with the models `untrained`, where training is not what is tested."""
     name = experiment.__name__.rpartition(".")[2]
-    config = dataclasses.replace(experiment.Config(), smoke=True, workdir=workdir, **flags)
     with pytest.MonkeyPatch.context() as patch:
         if not train:
-            patch.setattr(comparison, "train", untrained)
-        assert experiment.main(config) == 0
+            patch.setattr(comparing, "sweep", untrained)
+        with contextlib.redirect_stdout(None):
+            assert call(experiment.__name__, "--smoke", "--workdir", workdir, *flags) == 0
     assert (workdir / f"{name}.png").stat().st_size > 1000
     numbers = json.loads((workdir / f"{name}.json").read_text())
     require_finite({part: numbers[part] for part in ("models", "differences")})

@@ -6,8 +6,9 @@ import shutil
 import numpy as np
 import pytest
 
-import vae
 from experiments import evaluate
+from vae.reports import evaluation
+from vae.training.load import load_run
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def test_it_says_which_checkpoint_and_writes_what_it_found(call, copy, which):
     before = summary(copy)
     said = call(evaluate, "--workdir", copy, "--samples", 7, "--which", which)
     found = summary(copy)
-    step = vae.load(copy, which).step
+    step = load_run(copy, which).step
     assert said.code == 0
     assert f"{which} checkpoint (step {step})" in said.out
     assert (found["evaluated"], found["evaluated_step"], found["nll_samples"]) == (which, step, 7)
@@ -47,7 +48,7 @@ def test_more_samples_tighten_the_bound(call, copy):
 
 def test_data_that_have_changed_are_refused(refused, copy):
     config = json.loads((copy / "config.json").read_text())
-    config["experiment"]["data_sha256"] = "0" * 64
+    config["digests"]["train"] = "0" * 64
     (copy / "config.json").write_text(json.dumps(config))
     before = (copy / "summary.json").read_bytes()
     assert "have changed since the run" in refused(evaluate, "--workdir", copy)
@@ -70,23 +71,28 @@ def test_fewer_than_one_sample_is_refused(refused, copy):
     assert (copy / "summary.json").read_bytes() == before
 
 
-def test_a_run_of_another_script_is_refused(refused, copy):
+def test_a_run_that_does_not_say_what_it_was_trained_on_is_told_what_it_was(call, refused, copy):
     config = json.loads((copy / "config.json").read_text())
-    config["experiment"] = {}
+    config["origin"] = None
     (copy / "config.json").write_text(json.dumps(config))
-    assert "holds no run of experiments.train" in refused(evaluate, "--workdir", copy)
+    assert "does not say what it was trained on; give --data NAME" in refused(evaluate, "--workdir", copy)
+    before = summary(copy)
+    assert call(evaluate, "--workdir", copy, "--samples", 3, "--data", "digits").code == 0
+    assert summary(copy) == before
+    said = refused(evaluate, "--workdir", copy, "--data", "sprites")
+    assert "the training data have changed" in said or "does not fit" in said
 
 
 def test_the_table_says_cross_entropy_where_there_is_no_likelihood(trained):
     numbers = summary(trained)
-    assert any(name.startswith("NLL, at most") for name, _ in evaluate.rows(numbers))
+    assert any(name.startswith("NLL, at most") for name, _ in evaluation.rows(numbers))
     gray = {**numbers, "nll": None, "cross_entropy": 20.0, "bits_per_dim": None}
-    names = [name for name, _ in evaluate.rows(gray)]
+    names = [name for name, _ in evaluation.rows(gray)]
     assert any(name.startswith("cross-entropy") for name in names)
     assert not any("NLL" in name or "bits" in name for name in names)
 
 
 def test_the_rate_is_the_median_of_training():
     rates = [{"split": "train", "images_per_second": r} for r in (1.0, 9.0, 5.0)]
-    assert evaluate.images_per_second([*rates, {"split": "validation", "elbo": 0.0}]) == 5.0
-    assert evaluate.images_per_second([]) is None
+    assert evaluation.training_speed([*rates, {"split": "validation", "elbo": 0.0}]) == 5.0
+    assert evaluation.training_speed([]) is None

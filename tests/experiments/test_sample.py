@@ -17,7 +17,7 @@ def test_it_writes_a_picture_and_the_arrays(call, trained, tmp_path):
     assert images.shape == (5, 8, 8, 1)
     assert latents.shape == (5, 2)
     loaded = vae.load(trained)
-    decoded = loaded.model.decode(loaded.params, loaded.model_state, (latents[3],)).mean
+    decoded = loaded.decode((latents[3],)).mean
     np.testing.assert_allclose(images[3], decoded, rtol=1e-5, atol=1e-6)
 
 
@@ -35,6 +35,14 @@ def test_seed_and_temperature(call, trained, tmp_path):
 @pytest.mark.parametrize("number", [0, -3])
 def test_fewer_than_one_image_is_refused(refused, trained, number):
     assert f"number is {number}; wanted at least 1" in refused(sample, "--workdir", trained, "--number", number)
+
+
+def test_a_folder_that_is_not_there_is_made_and_another_kind_of_file_is_refused(call, refused, trained, tmp_path):
+    output = tmp_path / "new" / "drawn.png"
+    assert call(sample, "--workdir", trained, "--number", 5, "--output", output).code == 0
+    assert output.exists()
+    said = refused(sample, "--workdir", trained, "--output", tmp_path / "drawn.npz")
+    assert "wanted a name that ends in .png" in said
 
 
 def test_what_is_not_a_run_is_refused(refused, tmp_path):

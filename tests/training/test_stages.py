@@ -161,7 +161,7 @@ def test_a_run_of_the_first_format_is_loaded(first_format):
 def test_a_run_of_the_first_format_is_resumed_with_one_warning(first_format):
     workdir, _ = first_format
     before = (workdir / "config.json").read_bytes()
-    with pytest.raises(RunError, match=r"holds another run: beta is 2.0 there, 3.0 now"):
+    with pytest.raises(RunError, match=r"holds another run: beta is 2\.0 there, 3\.0 now"):
         fit(workdir, **RUN | {"steps": 8, "validate_every": 3, "settings": {"beta": 3.0}})
     with pytest.raises(RunError, match=r"holds another run: seed is 5 there, 6 now"):
         fit(workdir, **RUN | {"steps": 8, "validate_every": 3, "seed": 6})

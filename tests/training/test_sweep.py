@@ -13,7 +13,7 @@ from runs import EXPERIMENT, HOST, MODEL, X, fit, validations
 from unchecked import unchecked
 
 import vae
-from vae.training.sweeping import one_after_another, run_of, side_by_side
+from vae.training.sweeping import Member, one_after_another, run_of, side_by_side
 
 BETAS = [0.5, 1.0, 4.0]
 SWEPT = EXPERIMENT._replace(optimiser=vae.training.adam, settings={"learning_rate": 1e-2}, metrics={"size": lambda t: size(t)})
@@ -183,3 +183,8 @@ def test_a_sweep_that_cannot_be_is_refused(arguments, message):
 def test_seeds_cannot_be_counted_from_a_key():
     with pytest.raises(ValueError, match="the experiment's seed is a key, from which none can be counted"):
         vae.sweep(SWEPT._replace(seed=jax.random.key(0)), seeds=2, host=HOST)
+
+
+def test_a_run_is_called_by_its_levels_and_its_seed_or_key():
+    assert Member(3, {"beta": 4.0}, []).name == "beta 4, seed 3"
+    assert Member(jax.random.key(5), {}, []).name == "key 0 5"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, NoReturn
 import jax
 
 from vae.command.flags import name_of_module, smoked
-from vae.command.line import config_class, run
+from vae.command.line import flags_of, run
 from vae.data.feeds import Splits, each_feed
 from vae.evaluation.comparison import Measured
 from vae.reports.comparing import Comparison, compare, with_data
@@ -89,8 +89,7 @@ def comparison(
         if __name__ == "__main__":
             vae.command.comparison(variants, title="What the variants are worth")
     """
-    config = config_class(variants, ComparisonFlags)
-    presets = {"default": config(), **(presets or {})}
+    config, presets = flags_of(variants, presets, ComparisonFlags)
     script = Script(variants, title, presets, {**SMOKE, **(smoke or {})}, columns, figure, pairs, scores)
     run(lambda parsed: compare_and_write(script, parsed), config, presets, None, sys.modules[variants.__module__].__doc__)
 

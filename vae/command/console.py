@@ -6,11 +6,12 @@ vae gaps --workdir W                why its bound is loose
 vae train my_package.my_paper ...   run a script's training, as python -m does
 """
 
+import importlib.util
 import os
 import runpy
 import sys
 
-from vae.command.line import ACTIONS, run
+from vae.command.line import ACTIONS, guarded, run
 
 
 def main() -> None:
@@ -18,11 +19,30 @@ def main() -> None:
     sys.path.insert(0, os.getcwd())
     action, arguments = (sys.argv[1] if len(sys.argv) > 1 else ""), sys.argv[2:]
     if action in ACTIONS:
-        sys.argv = [f"vae {action}", *arguments]
-        run(ACTIONS[action].main, ACTIONS[action].Config, arguments=arguments)
+        run(ACTIONS[action].main, ACTIONS[action].Config, arguments=arguments, program=f"vae {action}")
     if action == "train" and arguments and not arguments[0].startswith("-"):
-        sys.argv = [arguments[0], *arguments[1:]]
+        with guarded():
+            require_module(arguments[0])
+        sys.argv = arguments
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
-        return
-    print(__doc__.strip())
-    sys.exit(0 if action in ("", "-h", "--help") else 2)
+        print(f"error: {arguments[0]} does not call vae.main; end it with vae.main(experiment).", file=sys.stderr)
+        sys.exit(1)
+    asked = action in ("", "-h", "--help")
+    print(__doc__.strip(), file=sys.stdout if asked else sys.stderr)
+    sys.exit(0 if asked else 2)
+
+
+def require_module(name: str) -> None:
+    """Refuse what no import finds; what goes wrong inside a module keeps its traceback."""
+    try:
+        found = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        found = None
+    if found is None:
+        raise ValueError(
+            f"there is no module {name}; name one as import does, without .py, from its folder or with PYTHONPATH."
+        )
+
+
+if __name__ == "__main__":
+    main()

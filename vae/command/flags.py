@@ -4,19 +4,25 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from vae.data.view import TEST_LIMIT
 from vae.reference import name_of
-from vae.training.experiment import Experiment, Host, Origin
+from vae.training.experiment import Experiment, Host, Origin, Select
 from vae.training.load import load_run
 from vae.training.records import WeightsAndBiases, Writer
-from vae.training.stopping import never, patience
+from vae.training.stopping import Stop, never, patience
 
 SMOKE = {"steps": 40, "log_every": 10, "samples": 10, "test_examples": 360}
 """What `--smoke` makes of the common flags."""
+
+UNSEEN = (
+    *("preset", "workdir", "save_every", "patience", "log_every", "chunk", "samples", "test_examples"),
+    *("resume", "wandb", "smoke", "progress"),
+)
+"""The common flags that may differ between two starts of the same run."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,10 @@ class Flags:
     """Draw a progress bar."""
 
 
-Config = TypeVar("Config")
-
-
-def smoked(config: Config, preset: Config, small: Mapping[str, Any]) -> Config:
+def smoked(config: Any, preset: Any, small: Mapping[str, Any]) -> Any:
     """The same run in a few seconds; what differs from the preset was asked for and stays."""
-    return dataclasses.replace(config, **{n: v for n, v in small.items() if getattr(config, n) == getattr(preset, n)})
+    unchanged: dict[str, Any] = {n: v for n, v in small.items() if getattr(config, n) == getattr(preset, n)}
+    return dataclasses.replace(config, **unchanged)  # type: ignore[type-var]
 
 
 def name_of_module(function: Callable) -> str:
@@ -82,10 +86,14 @@ def require_usable(config: Flags) -> None:
         raise ValueError(f"test_examples is {config.test_examples}; wanted at least 1.")
     if config.average_decay is not None and not 0 <= config.average_decay < 1:
         raise ValueError(f"average_decay is {config.average_decay}; wanted a number from 0 to below 1, such as 0.999.")
+    if config.patience is not None:
+        patience(config.patience)
 
 
 def with_flags(experiment: Experiment, config: Flags) -> Experiment:
     """The experiment with what the common flags decide; a flag that cannot be followed is refused."""
+    if not isinstance(experiment, Experiment):
+        raise TypeError(f"the script returned a {type(experiment).__name__}; wanted a vae.Experiment of its flags.")
     several = not isinstance(experiment.batch_size, int)
     if several and config.batch_size != type(config).batch_size:
         raise ValueError(f"batch_size is {config.batch_size}, but this script has a batch size for each feed; leave it out.")
@@ -99,18 +107,29 @@ def with_flags(experiment: Experiment, config: Flags) -> Experiment:
     )
 
 
-def host_of(config: Flags, workdir: Path, origin: Origin, provenance: dict[str, Any]) -> Host:
+def host_of(config: Flags, workdir: Path, stop: Stop, origin: Origin, provenance: dict[str, Any]) -> Host:
     """How the flags want the run to be watched."""
     return Host(
         log_every=config.log_every,
         save_every=config.save_every,
         chunk=config.chunk,
-        stop=never if config.patience is None else patience(config.patience),
+        stop=stop,
         writers=writers_of(config, workdir),
         progress=config.progress,
         provenance=provenance,
         origin=origin,
     )
+
+
+def stop_of(config: Flags, experiment: Experiment, select: Select) -> Stop:
+    """When to stop early: after `patience` validations without a better value of what the run selects by."""
+    if config.patience is None:
+        return never
+    if experiment.data.validation is None and select.metric not in experiment.metrics:
+        raise ValueError(
+            f"patience is {config.patience}, but the data have no validation split to be patient with; leave it out."
+        )
+    return patience(config.patience, select.metric, higher_is_better=select.higher_is_better)
 
 
 def writers_of(config: Flags, workdir: Path) -> tuple[Writer, ...]:

@@ -1,9 +1,12 @@
 """From the words of a command line to a run: flags from a frozen dataclass, presets, errors of one sentence."""
 
+import contextlib
+import dataclasses
 import os
 import sys
 import typing
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from signal import SIGINT
 from typing import Any, NoReturn, TypeVar
@@ -42,30 +45,45 @@ def main(
         if __name__ == "__main__":
             vae.main(experiment)
     """
-    name_of_script()
-    config = config_class(experiment)
     action, arguments = action_of(sys.argv[1:])
     if action in ACTIONS:
-        run(ACTIONS[action].main, ACTIONS[action].Config, arguments=arguments)
-    script = training.Script(experiment, {"default": config(), **(presets or {})}, dict(smoke or {}), report, workdir)
-    run(
-        lambda parsed: training.train(script, parsed),
-        config,
-        script.presets,
-        arguments,
-        sys.modules[experiment.__module__].__doc__,
-    )
+        run(ACTIONS[action].main, ACTIONS[action].Config, arguments=arguments, program=f"{name_of_program()} {action}")
+    config, named = flags_of(experiment, presets)
+    script = training.Script(experiment, named, dict(smoke or {}), report, workdir)
+    run(lambda flags: training.train(script, flags), config, named, arguments, sys.modules[experiment.__module__].__doc__)
+
+
+def flags_of(function: Callable, presets: Mapping[str, Any] | None = None, common: type = Flags) -> tuple[Any, dict[str, Any]]:
+    """The dataclass of a script's flags, and its presets with the default one."""
+    with guarded():
+        config = config_class(function, common)
+        return config, {"default": default_of(config), **(presets or {})}
 
 
 def config_class(function: Callable, common: type = Flags) -> Any:
     """The dataclass of a script's flags, which extends the common ones, from the annotation of its function's argument."""
-    hints = [hint for name, hint in typing.get_type_hints(function).items() if name != "return"]
-    if len(hints) != 1 or not isinstance(hints[0], type) or not issubclass(hints[0], common):
+    hints = {name: hint for name, hint in typing.get_type_hints(function).items() if name != "return"}
+    found = next(iter(hints.values()), None)
+    if len(hints) != 1 or not isinstance(found, type) or not issubclass(found, common):
+        taken = ", ".join(f"{name}: {getattr(hint, '__name__', hint)}" for name, hint in hints.items()) or "nothing annotated"
         raise TypeError(
-            f"{function.__qualname__} takes {hints}; wanted one argument, annotated with a frozen dataclass that extends "
+            f"{function.__qualname__} takes {taken}; wanted one argument, annotated with a frozen dataclass that extends "
             f"{common.__qualname__} of vae.command."
         )
-    return hints[0]
+    if "__dataclass_fields__" not in vars(found):
+        raise TypeError(
+            f"{found.__qualname__} is no dataclass, its flags would not be seen; put @dataclass(frozen=True) above it."
+        )
+    return found
+
+
+def default_of(config: Any) -> Any:
+    """The flags as they are where nothing is said; TypeError names one without a default."""
+    empty = (dataclasses.MISSING, dataclasses.MISSING)
+    bare = [field.name for field in dataclasses.fields(config) if (field.default, field.default_factory) == empty]
+    if bare:
+        raise TypeError(f"{config.__qualname__} has no default for {', '.join(bare)}; give every flag one.")
+    return config()
 
 
 def action_of(arguments: list[str]) -> tuple[str, list[str]]:
@@ -81,29 +99,58 @@ def run(
     presets: Mapping[str, Any] | None = None,
     arguments: list[str] | None = None,
     description: str | None = None,
+    program: str | None = None,
 ) -> NoReturn:
     """Parse the command line into a config, call the action, exit with what it returns.
 
-    presets: configs by name, chosen by `--preset NAME`; flags beside it change single fields of it.
-
-    What a user did wrong is said in one sentence with exit code 1; VAE_DEBUG=1 shows the traceback as well.
+    presets:     configs by name, chosen by `--preset NAME`; flags beside it change single fields of it.
+    arguments:   the words, those after the program's name by default.
+    description: for --help, the docstring of the config's module by default.
+    program:     how the command begins, for --help; python -m and the script's name by default.
     """
     import tyro
 
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
+    description = description or sys.modules[config.__module__].__doc__ or ""
+    if presets and len(presets) > 1:
+        description += f"\n\nPresets: {', '.join(presets)}."
+    with guarded():
         chosen = {"default": preset_of(arguments, presets)} if presets else {}
-        parsed = tyro.cli(config, args=arguments, description=description or sys.modules[config.__module__].__doc__, **chosen)
+        parsed = tyro.cli(config, prog=program or name_of_program(), args=arguments, description=description, **chosen)
         use_compilation_cache()
         sys.exit(action(parsed) or 0)
+
+
+def name_of_program() -> str:
+    """How the script that runs was called."""
+    return f"python -m {name_of_script()}"
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Say what a user did wrong in one sentence and exit with code 1; warnings are a line each.
+
+    A defect of a script or of the library keeps its traceback; VAE_DEBUG=1 shows that of a user's mistake as well.
+    """
+    debug = bool(os.environ.get("VAE_DEBUG"))
+    try:
+        with warnings.catch_warnings():
+            if not debug:
+                warnings.showwarning = show_warning  # type: ignore[assignment]
+            yield
     except (ValueError, TypeError, OSError) as error:
-        if os.environ.get("VAE_DEBUG"):
+        if debug:
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted; run the same command to go on.", file=sys.stderr)
         sys.exit(exit_code(SIGINT))
+
+
+def show_warning(message: Warning | str, *where: Any, **further: Any) -> None:
+    """A warning without the line of code that it came from, which says nothing to who runs a script."""
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
 
 
 def preset_of(arguments: list[str], presets: Mapping[str, Config]) -> Config:

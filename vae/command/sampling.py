@@ -47,15 +47,18 @@ def main(config: Config) -> int:
         raise ValueError(f"number is {config.number}; wanted at least 1.")
     if not config.temperature >= 0:
         raise ValueError(f"temperature is {config.temperature}; wanted 0 or more.")
+    output = config.output or config.workdir / files.FIGURES / "samples.png"
+    if output.suffix != ".png":
+        raise ValueError(f"output is {output}; wanted a name that ends in .png.")
     loaded = load_run(config.workdir, config.which)
     context, names = contexts_for(loaded, config)
     key = jax.random.key(config.seed)
     rows: dict[str, Any] = {"context": context} if jax.tree.leaves(context) else {"number": config.number}
     values = generate.sample_prior(loaded.trained, key, **rows, temperature=config.temperature)
     means = np.asarray(generate.decode_means(loaded.trained, values, context=context))
-    output = config.output or config.workdir / files.FIGURES / "samples.png"
     groups = {"latents" if i == 0 else f"latents_{i}": np.asarray(value) for i, value in enumerate(values)}
     arrays: dict[str, Any] = {"images": means, **groups}
+    output.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(output.with_suffix(".npz"), **arrays)
     drawn = draw(loaded, means, names, config, output)
     written = [str(output)] if drawn else []

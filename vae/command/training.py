@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vae.command.evaluating import evaluate_run
-from vae.command.flags import SMOKE, Flags, host_of, name_of_module, require_usable, smoked, with_flags
+from vae.command.flags import SMOKE, UNSEEN, Flags, host_of, name_of_module, require_usable, smoked, stop_of, with_flags
 from vae.description import describe
 from vae.reports.evaluation import PROTOCOL
 from vae.training.digest import tree_sha256
-from vae.training.experiment import objective_of, splits_of
+from vae.training.experiment import objective_of, selection, splits_of
 from vae.training.fitting import fit
 from vae.training.interrupt import exit_code
 from vae.training.load import load_run
@@ -34,9 +34,11 @@ def train(script: Script, config: Flags) -> int:
     workdir = workdir_of(script, config)
     experiment = with_flags(script.experiment(config), config)
     experiment = experiment._replace(data=splits_of(experiment.data))
-    describe(objective_of(experiment.objective, experiment.data), settings=experiment.settings, schedules=experiment.schedules)
+    objective = objective_of(experiment.objective, experiment.data)
+    stop = stop_of(config, experiment, selection(experiment, objective))
+    describe(objective, settings=experiment.settings, schedules=experiment.schedules)
     provenance = {"evaluation_protocol": PROTOCOL, "parent": parent_of(config)}
-    host = host_of(config, workdir, origin_of(script.experiment, config, script.report), provenance)
+    host = host_of(config, workdir, stop, origin_of(script.experiment, config, script.report, unseen=UNSEEN), provenance)
     fitted = fit(experiment, workdir, host, config.resume)
     if fitted.signal is not None:
         print(f"stopped at step {int(fitted.state.step)} of {config.steps}; run the same command to go on.")

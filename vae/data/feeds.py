@@ -37,6 +37,11 @@ class Feed(NamedTuple):
         """The number of examples."""
         return jax.tree.leaves(self.arrays)[0].shape[0]
 
+    def __repr__(self) -> str:
+        where = "on the device" if self.resident else "on the host"
+        given = f", conditioned on {self.spec.context}" if jax.tree.leaves(self.spec.context) else ""
+        return f"Feed({self.size:,} examples, {self.spec.space} {self.spec.shape}{given}, {where})"
+
 
 def as_is(key: Key, stored: PyTree) -> tuple[PyTree, PyTree]:
     """The stored example is x, and there is no context."""

@@ -44,6 +44,11 @@ def kl_divergence(q: Distribution, p: Distribution, table: Table | None = None) 
 
     q, p:  two distributions over the same event.
     table: rows to use before the library's own, keyed by (type of q, type of p).
+
+    >>> q, p = vae.Normal(mean=jnp.ones(2), log_std=jnp.zeros(2)), vae.standard_normal(2)
+    >>> float(vae.kl_divergence(q, p))
+    1.0
+
     Raises TypeError for a pair without a closed form; `monte_carlo_kl` estimates those.
     """
     return jnp.sum(kl_per_factor(q, p, table))

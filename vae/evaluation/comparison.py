@@ -75,12 +75,6 @@ def _measure_one(trained: Trained, examples: Examples, samples: int, rates: Rate
     )
 
 
-def by_level(measured: Measured, seeds: int) -> list[Measured]:
-    """The runs of each level, the seeds innermost."""
-    levels = len(measured.nll) // seeds
-    return [jax.tree.map(lambda rows, i=i: rows[i * seeds : (i + 1) * seeds], measured) for i in range(levels)]
-
-
 def over_seeds(values: Any) -> Summary:
     """Mean and standard deviation of one number per seed, and the numbers."""
     values = np.asarray(values, np.float64)

@@ -21,7 +21,7 @@ from vae.objectives.monitors import Monitor, observations
 from vae.objectives.observed import with_observed
 from vae.objectives.penalties import Losses, Regulariser, for_players, own_params, penalties_of, require_distinct
 from vae.rates import Rates, analytic, rate_name
-from vae.types import Batch, Carried, Key, Objective, Params, PyTree, Settings, Summand
+from vae.types import Carried, Key, Objective, Params, PyTree, Settings, Summand
 
 MODEL_PENALTY = Summand("penalty of the model", reduction="mean over the batch")
 
@@ -63,7 +63,7 @@ def compose(
     def init(key: Key) -> tuple[Params, PyTree]:
         return own_params(regularisers, key), start
 
-    def loss(params: Params, carried: Carried, key: Key, batch: Batch, settings: Settings, model: Any):
+    def loss(params: Params, carried: Carried, key: Key, batch: Any, settings: Settings, model: Any):
         example_key, penalty_key = jax.random.split(key)
 
         def example(key, x, context, values=()):

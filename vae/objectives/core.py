@@ -1,7 +1,7 @@
 """What every objective shares: the numbers of one example, where examples become a batch, and the mean over it."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ class ExampleView(NamedTuple):
     draw_prior: Callable[[Key], tuple]
 
 
-def over_batch(example: Callable, key: Key, batch: Batch) -> PyTree:
+def over_batch(example: Callable, key: Key, batch: Any) -> PyTree:
     """`example(key, x, context)` for every example of the batch, each with its own key: where examples become a batch.
 
     Where values of latent groups are observed it is `example(key, x, context, values)`. The axis is named "batch", so that what

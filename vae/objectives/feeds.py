@@ -31,7 +31,7 @@ def by_feed(objectives: Mapping[str, Objective]) -> Objective:
             raise ValueError("by_feed got an objective with parameters of its own; wanted none: give it to one feed alone.")
         return {}, {name: state for name, (_, state) in found.items()}
 
-    def loss(params: Params, carried: Carried, key: Key, batch: Mapping[str, Batch], settings: Settings, model: Any):
+    def loss(params: Params, carried: Carried, key: Key, batch: Any, settings: Settings, model: Any):
         require_feeds(batch, names)
         losses, terms, auxes = {}, {}, {}
         for i, (name, objective) in enumerate(objectives.items()):

@@ -49,6 +49,10 @@ def importance_weighted(samples: int, estimator: Estimator = reparameterised, **
         loss = - mean over the batch of log [ 1/K sum_k p(x, z_k) / q(z_k | x) ] + penalty,    z_k ~ q(z | x)
 
     K = 1 is the ELBO with a sampled rate. (Burda et al. 2016, eq. 8.) Options and errors: see `multi_sample`.
+
+    >>> iwae = vae.objectives.importance_weighted(50, vae.objectives.doubly_reparameterised)
+    >>> iwae.summands[0].text
+    'log 1/K sum_k w_k, K = 50, w = p(x,z)/q(z|x)'
     """
     text = f"log 1/K sum_k w_k, K = {samples}, {WEIGHT}"
     return multi_sample(log_mean_weight, samples, estimator, text=text, **options)

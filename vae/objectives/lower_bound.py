@@ -73,6 +73,10 @@ def elbo(
     regularisers: quantities of the whole batch: MMD, total correlation, moments; each weighed by the setting of its name.
     monitors:     what is reported beside them.
 
+    >>> objective = vae.elbo(rate_term=vae.objectives.free_bits(2.0))
+    >>> [summand.text for summand in objective.summands]
+    ['log p(x|z)', 'max(free_nats, rate)', 'penalty of the model']
+
     Settings, all optional: "beta" weighs the rates, "likelihood" the log-likelihood.
     Raises TypeError for a posterior whose draws pass no gradient back.
     """

@@ -16,7 +16,7 @@ from vae.rates import Rates, analytic
 from vae.reports.evaluation import examples_of
 from vae.training.experiment import Experiment, Host, splits_of
 from vae.training.sweeping import seeds_of, sweep
-from vae.types import Trained
+from vae.types import Key, Trained
 
 Pairs = Iterable[tuple[str, str]]
 Score = Callable[[Trained, Examples], Any]
@@ -60,7 +60,7 @@ class Comparison(NamedTuple):
 def compare(
     variants: Mapping[str, Experiment],
     *,
-    seeds: int | Sequence = 3,
+    seeds: int | Sequence[int | Key] = 3,
     samples: int = 200,
     limit: int = 1_000,
     pairs: Pairs | None = None,
@@ -84,13 +84,14 @@ def compare(
     host:    as for `vae.sweep`.
     each:    called with every variant's name and numbers as soon as they are there.
 
-    >>> longer = experiment._replace(settings={"beta": 4.0})
-    >>> print(vae.compare({"VAE": experiment, "beta-VAE": longer}).table())
+    >>> variants = {"VAE": experiment, "beta-VAE": experiment._replace(settings={"beta": 4.0})}
+    >>> list(vae.compare(variants, seeds=1, samples=5, host=vae.Host(progress=False)).numbers["differences"])
+    ['beta-VAE minus VAE']
 
     Raises ValueError for no variants, for pairs of others, and for numbers out of range.
     """
-    pairs = pairs_with_first(variants) if pairs is None else list(pairs)
-    require_usable(variants, pairs, scores or {}, samples=samples, limit=limit)
+    require_usable(variants, scores or {}, samples=samples, limit=limit)
+    pairs = pairs_with_first(variants) if pairs is None else pairs_of(variants, pairs)
     variants = with_data(variants)
     first = next(iter(variants.values()))
     whole = examples_of(first.data, TEST_LIMIT if scores else limit)
@@ -132,8 +133,9 @@ def programs(variants: Mapping[str, Experiment]) -> list[list[str]]:
 
 def one_program(a: Experiment, b: Experiment) -> bool:
     """Whether two experiments differ in nothing but the values of their settings; their seeds are not asked for."""
-    common = {"settings": {}, "seed": 0}
-    return bool(a.settings) and set(a.settings) == set(b.settings) and same(a._replace(**common), b._replace(**common))
+    if not a.settings or set(a.settings) != set(b.settings):
+        return False
+    return same(a._replace(settings={}, seed=0), b._replace(settings={}, seed=0))
 
 
 def same(a: Any, b: Any) -> bool:
@@ -145,7 +147,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def trained(
-    variants: Mapping[str, Experiment], names: Sequence[str], seeds: Sequence, host: Host | None
+    variants: Mapping[str, Experiment], names: Sequence[str], seeds: Sequence[int | Key], host: Host | None
 ) -> dict[str, list[Trained]]:
     """The trained runs of the variants of one program, by name, one for each seed."""
     first = variants[names[0]]
@@ -177,12 +179,18 @@ def first_rows(examples: Examples, limit: int) -> Examples:
     return examples._replace(x=x, context=context, labels=labels)
 
 
-def require_usable(variants: Mapping[str, Experiment], pairs: Pairs, scores: Mapping[str, Score], **counts: int) -> None:
+def pairs_of(variants: Mapping[str, Experiment], pairs: Pairs) -> list[tuple[str, str]]:
+    """The pairs; ValueError for those of other names than the variants'."""
+    pairs = list(pairs)
+    if unknown := sorted({name for pair in pairs for name in pair} - set(variants)):
+        raise ValueError(f"the pairs name {', '.join(unknown)}; wanted some of {', '.join(variants)}.")
+    return pairs
+
+
+def require_usable(variants: Mapping[str, Experiment], scores: Mapping[str, Score], **counts: int) -> None:
     """Refuse, before anything is trained, what cannot be compared."""
     if not variants:
         raise ValueError("compare got no variants; wanted a mapping from names to experiments.")
-    if unknown := sorted({name for pair in pairs for name in pair} - set(variants)):
-        raise ValueError(f"the pairs name {', '.join(unknown)}; wanted some of {', '.join(variants)}.")
     if taken := sorted(set(scores) & set(MEASURED)):
         raise ValueError(f"the scores are called {', '.join(taken)}, as what is measured anyway; give them other names.")
     for name, count in counts.items():

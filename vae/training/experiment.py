@@ -26,6 +26,7 @@ from vae.training.records import Record, Writer
 from vae.training.state import TrainState, initial_state, usable_params, with_params
 from vae.training.step import Batches, make_train_step, settings_at
 from vae.training.stopping import Stop, never
+from vae.training.validation import names_of
 from vae.types import Data, Key, Model, Objective, PyTree, Settings, Trained
 
 Metric = Callable[[Trained], Any]
@@ -40,6 +41,10 @@ class Select(NamedTuple):
 
 class Experiment(NamedTuple):
     """Everything that decides the numbers of a training run, and nothing else.
+
+    >>> images = np.zeros((256, 8, 8, 1), np.float32)
+    >>> vae.Experiment(data=images, model=vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[16]), steps=100).batch_size
+    128
 
     data:           `Splits`, a `Feed`, a `Dataset`, or arrays with a leading axis of examples; or a function of no arguments
                     that returns one of these, or a `Reference` to one, which is not called where a run is only loaded.
@@ -85,12 +90,14 @@ class Origin(NamedTuple):
     config:    "module:Class" of the config.
     arguments: the config's fields as JSON.
     report:    "module:function" from the config to a `Report`, None for the default one.
+    unseen:    names of arguments that never show in the numbers, so that they say nothing of what differs between two runs.
     """
 
     function: str
     config: str
     arguments: Mapping[str, Any]
     report: str | None = None
+    unseen: Sequence[str] = ()
 
 
 class Host(NamedTuple):
@@ -201,9 +208,8 @@ def batch_at(experiment: Experiment, step: int) -> Batches:
 
     step: counted from 0.
 
-    >>> experiment = vae.Experiment(data=np.zeros((300, 4), np.float32), model=my_model, steps=10, batch_size=16)
-    >>> vae.batch_at(experiment, 3).x.shape
-    (16, 4)
+    >>> vae.batch_at(experiment._replace(batch_size=16), 3).x.shape
+    (16, 8, 8, 1)
     """
     splits, key = splits_of(experiment.data), key_of(experiment.seed)
     rows = rows_of_feeds(splits.train, key, jnp.asarray(step), 1, experiment.batch_size)
@@ -274,10 +280,14 @@ def key_of(seed: int | Key) -> Key:
 
 
 def selection(experiment: Experiment, objective: Objective) -> Select:
-    """What "best" means."""
-    if isinstance(experiment.select, Select):
-        return experiment.select
-    return Select(experiment.select or ("elbo" if objective.rate == "kl" else "score"))
+    """What "best" means; ValueError for a metric that no validation has."""
+    name, total = names_of(objective)
+    given = experiment.select
+    select = given if isinstance(given, Select) else Select(given or total)
+    known = (total, "log_likelihood", name, *experiment.metrics)
+    if select.metric not in known:
+        raise ValueError(f"the best is to be selected by {select.metric!r}; wanted one of {', '.join(known)}.")
+    return select
 
 
 def score_of(record: Record, select: Select) -> float | None:

@@ -45,8 +45,9 @@ def load(
     which:             "best" by the metric that the run selects by, or "latest"; a run without validation has no best.
     experiment, model: needed where the run's files cannot name its model: it was fitted in a notebook, with a model object.
 
-    >>> trained = vae.load("runs/mine", "latest")
-    >>> images = generate.decode_means(trained, generate.sample_prior(trained, jax.random.key(0), 16))
+    >>> trained = vae.load("runs/mine")
+    >>> vae.evaluation.generate.sample_prior(trained, jax.random.key(0), 16)[0].shape
+    (16, 2)
 
     Raises RunError for a directory that is not a run, CheckpointError where there is nothing to load.
     """

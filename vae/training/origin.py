@@ -3,7 +3,7 @@
 import dataclasses
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -16,9 +16,10 @@ CLASS = "class"
 """The key under which a nested dataclass says which one it is, among those of a union."""
 
 
-def origin_of(function: Callable, config: Any, report: Callable | None = None) -> Origin:
-    """The origin of function(config): names that a fresh process finds, and the config as JSON."""
-    return Origin(name_of(function), name_of(type(config)), to_json(config), None if report is None else name_of(report))
+def origin_of(function: Callable, config: Any, report: Callable | None = None, unseen: Sequence[str] = ()) -> Origin:
+    """The origin of function(config): names that a fresh process finds, and the config as JSON; see `Origin`."""
+    named_report = None if report is None else name_of(report)
+    return Origin(name_of(function), name_of(type(config)), to_json(config), named_report, tuple(unseen))
 
 
 def experiment_of(origin: Origin) -> Experiment:

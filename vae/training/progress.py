@@ -15,15 +15,16 @@ def progress_bar(first: int, last: int, *, enabled: bool = True) -> Iterator[Adv
         yield lambda step, record: None
         return
     from rich import progress
+    from rich.table import Column
 
     columns = (
         progress.TextColumn("[bold]step"),
         progress.MofNCompleteColumn(),
-        progress.BarColumn(bar_width=24),
+        progress.BarColumn(bar_width=None, table_column=Column(ratio=1)),  # the numbers first, the bar takes what is left
         progress.TextColumn("{task.fields[numbers]}"),
         progress.TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with progress.Progress(*columns) as bar:
+    with progress.Progress(*columns, expand=True) as bar:
         task = bar.add_task("train", total=last, completed=first, numbers="compiling")
 
         def advance(step: int, record: Record) -> None:

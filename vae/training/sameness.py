@@ -36,7 +36,9 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[st
     versions = [text for text, name in zip(versions, old["versions"], strict=True) if is_other(old, new, name)]
     if versions:
         return numbers + data, [*versions, *programs]
-    return numbers + data + ((flag_differences(old, new) or programs) if programs and not numbers + data else []), []
+    explained = flag_differences(old, new) if data or (programs and not numbers) else []
+    found = [*numbers, *(text for text in explained if text not in numbers), *data]
+    return found or programs, []
 
 
 def is_other(old: Mapping[str, Any], new: Mapping[str, Any], package: str) -> bool:
@@ -84,7 +86,8 @@ def program_differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[
 def flag_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """The script's flags that differ; they explain what the digests found."""
     before, now = (flatten((config.get("origin") or {}).get("arguments", {})) for config in (old, new))
-    changed = [name for name in now if name in before and before[name] != now[name]]
+    unseen = (new.get("origin") or {}).get("unseen", ())
+    changed = [name for name in now if name in before and before[name] != now[name] and name not in unseen]
     return [f"{name} is {before[name]!r} there, {now[name]!r} now" for name in changed]
 
 

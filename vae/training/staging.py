@@ -21,7 +21,9 @@ def stages(
 
     A stage that a signal ends is the last one. Errors: see `fit`.
 
-    >>> fitted = vae.stages({"codes": first, "prior": lambda trained: prior_over(trained["codes"])}, workdir="runs/two")
+    >>> second = lambda trained: experiment._replace(start=trained["first"])
+    >>> list(vae.stages({"first": experiment, "second": second}, host=vae.Host(progress=False)))
+    ['first', 'second']
     """
     done: dict[str, Fitted] = {}
     for name, stage in steps.items():

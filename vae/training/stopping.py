@@ -12,13 +12,15 @@ def never(records: Sequence[Record]) -> bool:
     return False
 
 
-def patience(evaluations: int, name: str = "elbo") -> Stop:
-    """Stop when the best validation value of `name` (higher is better) is `evaluations` evaluations old."""
+def patience(evaluations: int, name: str = "elbo", *, higher_is_better: bool = True) -> Stop:
+    """Stop when the best validation value of `name` is `evaluations` evaluations old."""
     if evaluations < 1:
         raise ValueError(f"patience is {evaluations}; wanted at least 1 evaluation.")
 
+    best = max if higher_is_better else min
+
     def stop(records: Sequence[Record]) -> bool:
         values = [r[name] for r in records if r["split"] == "validation" and r.get(name) is not None]
-        return bool(values) and len(values) - 1 - values.index(max(values)) >= evaluations
+        return bool(values) and len(values) - 1 - values.index(best(values)) >= evaluations
 
     return stop

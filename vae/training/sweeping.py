@@ -20,7 +20,7 @@ from vae.training.run import due, examples_per_step, warmed_up, window_record
 from vae.training.state import TrainState
 from vae.training.sweep_tables import figure_of, table_of
 from vae.training.validation import validator
-from vae.types import Trained
+from vae.types import Key, Trained
 
 logger = logging.getLogger("vae")
 
@@ -85,7 +85,7 @@ def one_after_another(chunk: Callable) -> Callable:
 
 def sweep(
     experiment: Experiment,
-    seeds: int | Sequence[int] = 3,
+    seeds: int | Sequence[int | Key] = 3,
     settings: Mapping[str, Sequence[float]] | None = None,
     zip: Mapping[str, Sequence[float]] | None = None,
     host: Host | None = None,
@@ -93,15 +93,16 @@ def sweep(
 ) -> Swept:
     """Train an experiment at every combination of settings and seeds, in one program; a run is the same as alone, to rounding.
 
-    seeds:    how many, counted from the experiment's own seed; or which ones. A seed has one start, order of data and noise at
-              all settings, so that settings are compared in pairs.
+    seeds:    how many, counted from the experiment's own; or which ones, numbers or keys. A seed has one start, order of data
+              and noise at all settings, so that settings are compared in pairs.
     settings: levels by name, crossed with each other and with the seeds.
     zip:      levels by name that change together, as many of each; crossed with the rest.
     host:     as for `fit`; `stop`, `figures` and `save_every` have no meaning here, where nothing is kept on disk.
     lift:     how runs are laid out, `side_by_side` or `one_after_another`; by default the latter on a CPU.
 
-    >>> swept = vae.sweep(experiment, seeds=3, settings={"beta": [1.0, 4.0]})
-    >>> print(swept.table())
+    >>> swept = vae.sweep(experiment, seeds=3, settings={"beta": [1.0, 4.0]}, host=vae.Host(progress=False))
+    >>> len(swept.members), swept.members[0].name, len(swept.table("elbo").splitlines())
+    (6, 'beta 1, seed 0', 4)
 
     Raises ValueError for a setting that nothing reads, for levels that cannot be, and for zipped lists of different lengths.
     """
@@ -138,7 +139,7 @@ def zip_names(zipped: Mapping[str, Sequence[float]], index: int) -> list[tuple[s
     return [(name, float(values[index])) for name, values in zipped.items()]
 
 
-def seeds_of(experiment: Experiment, seeds: int | Sequence[int]) -> list:
+def seeds_of(experiment: Experiment, seeds: int | Sequence[int | Key]) -> list:
     """The seeds of a sweep: those given, or so many from the experiment's own on."""
     if not isinstance(seeds, int):
         if len(seeds) == 0:

@@ -31,7 +31,7 @@ def validator(objective: Objective, feed: Feed | None) -> Validate | None:
     """
     if feed is None:
         return None
-    name, total = ("kl", "elbo") if objective.rate == "kl" else ("rate", "score")
+    name, total = names_of(objective)
     of_feed = terms_of_feed(objective, feed)
 
     def validate(trained: Trained) -> Record:
@@ -39,6 +39,11 @@ def validator(objective: Objective, feed: Feed | None) -> Validate | None:
         return {total: mean(log_likelihood - rate), "log_likelihood": mean(log_likelihood), name: mean(rate)}
 
     return validate
+
+
+def names_of(objective: Objective) -> tuple[str, str]:
+    """What the rate, and the log-likelihood minus it, are called: no bound is claimed where the rate is no KL."""
+    return ("kl", "elbo") if objective.rate == "kl" else ("rate", "score")
 
 
 def terms_of_feed(objective: Objective, feed: Feed) -> Callable[[Trained], Iterator[Terms]]:

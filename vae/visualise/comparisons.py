@@ -78,6 +78,7 @@ def intervals(
         axes.set_yticks(places, labels=labels if index == 0 else [""] * len(labels))
         axes.set_ylim(-0.6, len(labels) - 0.4)
         axes.margins(x=0.12)
+        axes.locator_params(axis="x", nbins=5)
     figure.supxlabel(f"dots: mean over seeds; small marks: each seed; {note}", fontsize=7.5, color=FAINT)
     return figure
 

@@ -1,4 +1,4 @@
-"""What every script shares: parsing, presets, one sentence for an error, and exit codes."""
+"""From the words of a command line to a run: parsing, presets, one sentence for an error, and exit codes."""
 
 import dataclasses
 import sys
@@ -8,7 +8,10 @@ from pathlib import Path
 import jax
 import pytest
 
-from experiments import command_line, evaluate, sample, train
+from vae import command
+from vae.command import line, sampling
+from vae.command.flags import name_of_module, smoked
+from vae.training.origin import flags_as_json
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,12 @@ PRESETS = {"default": Config(), "large": Config(preset="large", number=100, widt
 @pytest.fixture
 def run(monkeypatch, capsys):
     """run(main, *flags) -> exit code, stdout, stderr."""
-    monkeypatch.setattr(command_line, "use_compilation_cache", lambda: None)
+    monkeypatch.setattr(line, "use_compilation_cache", lambda: None)
 
     def call(main, *flags):
         monkeypatch.setattr(sys, "argv", ["script", *flags])
         with pytest.raises(SystemExit) as end:
-            command_line.run(main, Config, PRESETS)
+            command.run(main, Config, PRESETS)
         return (end.value.code, *capsys.readouterr())
 
     return call
@@ -103,48 +106,41 @@ def test_the_exit_code_is_what_main_returns(run, returned, code):
     assert run(lambda config: returned)[0] == code
 
 
-@pytest.mark.parametrize("module", [train, evaluate, sample])
-def test_help_tells_every_flag_and_the_commands(module, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [module.__name__, "--help"])
+def test_help_tells_what_it_is_and_every_flag(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit) as end:
-        command_line.run(module.main, module.Config, getattr(module, "PRESETS", None))
+        command.run(sampling.main, sampling.Config, arguments=["--help"])
     out = capsys.readouterr().out
     assert end.value.code == 0
-    assert f"python -m {module.__name__}" in out
-    assert all(f"--{f.name.replace('_', '-')}" in out for f in dataclasses.fields(module.Config))
+    assert "vae sample --workdir" in out
+    assert all(f"--{f.name.replace('_', '-')}" in out for f in dataclasses.fields(sampling.Config))
 
 
-def test_flags_that_scripts_rely_on_exist():
-    fields = {f.name for f in dataclasses.fields(train.Config)}
-    assert fields >= {
-        "data",
-        "steps",
-        "seed",
-        "beta",
-        "batch_size",
-        "latent_dim",
-        "workdir",
-        "checkpoint_every",
-        "smoke",
-    }
+def test_smoke_leaves_what_was_asked_for():
+    large = PRESETS["large"]
+    assert smoked(large, large, {"number": 2, "widths": (1,)}) == dataclasses.replace(large, number=2, widths=(1,))
+    asked = dataclasses.replace(large, number=3)
+    assert smoked(asked, large, {"number": 2, "widths": (1,)}) == dataclasses.replace(large, number=3, widths=(1,))
 
 
-def test_a_config_as_json():
+def test_files_are_called_as_the_module_of_the_script():
+    assert name_of_module(sampling.main) == "sampling"
+
+
+def test_flags_as_json():
     config = Config(path=Path("a/b"))
-    assert command_line.as_json(config) == {"preset": "default", "number": 1, "widths": (4, 8), "path": "a/b"}
-    assert command_line.as_json(config, without=("path", "preset")) == {"number": 1, "widths": (4, 8)}
+    assert flags_as_json(config) == {"preset": "default", "number": 1, "widths": [4, 8], "path": "a/b"}
 
 
 def test_the_compilation_cache_lies_where_the_data_cache_does(tmp_path, monkeypatch):
     before = {name: getattr(jax.config, name) for name in ("jax_compilation_cache_dir",)}
     monkeypatch.setenv("VAE_CACHE_DIR", str(tmp_path / "cache"))
     try:
-        command_line.use_compilation_cache()
+        line.use_compilation_cache()
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache" / "xla")
         (tmp_path / "file").write_text("in the way")
         monkeypatch.setenv("VAE_CACHE_DIR", str(tmp_path / "file" / "below"))
-        command_line.use_compilation_cache()  # a cache that cannot be made is done without
+        line.use_compilation_cache()  # a cache that cannot be made is done without
         assert jax.config.jax_compilation_cache_dir == str(tmp_path / "cache" / "xla")
     finally:
         for name, value in before.items():

@@ -1,0 +1,113 @@
+"""The one line at the end of a script that compares models: its flags, its files, and what it refuses."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import toys
+
+import vae
+from vae.command import ComparisonFlags, comparison, line
+
+X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+SPLITS = vae.data.Splits(train=X[:40], test=X[40:])
+
+
+@dataclass(frozen=True)
+class Config(ComparisonFlags):
+    """The flags of a script in small."""
+
+    heavy: float = 4.0
+    batch_size: int = 10
+
+
+PRESETS = {"heavier": Config(preset="heavier", heavy=8.0, seeds=1)}
+
+
+def variants(config: Config) -> dict[str, vae.Experiment]:
+    plain = vae.Experiment(
+        SPLITS, toys.linear_gaussian(), steps=config.steps, batch_size=config.batch_size, settings={"beta": 1.0}
+    )
+    return {"plain": plain, f"beta {config.heavy:g}": plain._replace(settings={"beta": config.heavy})}
+
+
+def unannotated(config):
+    return {}
+
+
+@pytest.fixture
+def run(monkeypatch, capfd, tmp_path):
+    """run(*flags, **arguments) -> exit code, stdout, stderr, in an empty folder."""
+    monkeypatch.setattr(line, "use_compilation_cache", lambda: None)
+    monkeypatch.chdir(tmp_path)
+
+    def call(*flags, **arguments):
+        monkeypatch.setattr(sys, "argv", ["script", *map(str, flags)])
+        with pytest.raises(SystemExit) as end:
+            comparison(variants, **{"title": "Plain and heavy", "presets": PRESETS, **arguments})
+        return (end.value.code or 0, *capfd.readouterr())
+
+    return call
+
+
+def test_numbers_table_and_figure_are_called_as_the_script(run):
+    code, out, _ = run("--smoke", "--steps", 2, "--images", 5, smoke={"heavy": 2.0})
+    assert code == 0
+    folder = Path("runs/test_comparison_script")
+    assert sorted(path.name for path in folder.iterdir()) == [
+        f"test_comparison_script.{kind}" for kind in ("json", "md", "png")
+    ]
+    numbers = json.loads((folder / "test_comparison_script.json").read_text())
+    assert list(numbers) == ["config", "models", "differences", "provenance"]
+    flags = {"steps": 2, "images": 5, "seeds": 2, "samples": 20, "heavy": 2.0, "workdir": str(folder), "smoke": True}
+    assert flags.items() <= numbers["config"].items(), "what was asked for stays, the rest is small"
+    assert list(numbers["differences"]) == ["beta 2 minus plain"]
+    assert len(numbers["provenance"]["data_sha256"]) == 64
+    said = ("\nplain: NLL at most ", "\nbeta 2: NLL at most ", "| NLL, at most")
+    assert sorted(said, key=out.index) == list(said)
+    assert (folder / "test_comparison_script.md").read_text() in out
+
+
+def test_a_script_may_have_its_own_pairs_scores_columns_and_figure(run, tmp_path):
+    seen = []
+
+    def figure(config, found, title):
+        seen.append((config.heavy, title))
+        return found.figure(title)
+
+    code, out, _ = run(
+        *("--preset", "heavier", "--steps", 2, "--images", 5, "--samples", 2, "--workdir", tmp_path / "here"),
+        figure=figure,
+        pairs=lambda config: [("plain", f"beta {config.heavy:g}")],
+        scores=lambda config: {"heavy": lambda trained, examples: config.heavy},
+        columns={"heavy": ("weight", 1)},
+    )
+    assert code == 0
+    assert seen == [(8.0, "Plain and heavy")]
+    assert "| plain minus beta 8 | 0.0    |" in out
+    assert (tmp_path / "here" / "test_comparison_script.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--preset", "light"), "preset is 'light'; wanted one of default, heavier."),
+        (("--seeds", 0), "seeds is 0; wanted at least 1."),
+        (("--samples", 0), "samples is 0; wanted at least 1."),
+        (("--images", 0), "limit is 0; wanted at least 1."),
+        (("--batch-size", 41), "batch_size is 41, more than the 40 training examples"),
+    ],
+)
+def test_what_a_user_did_is_said_in_one_sentence(run, flags, said):
+    code, out, err = run(*flags)
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert said in err
+
+
+def test_the_flags_extend_those_of_every_comparison(capfd):
+    with pytest.raises(SystemExit):
+        comparison(unannotated, title="")
+    assert "extends ComparisonFlags of vae.command" in capfd.readouterr().err
