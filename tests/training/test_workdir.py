@@ -197,3 +197,19 @@ def test_a_format_of_a_later_version_is_refused(run):
     (run / files.CONFIG).write_text(json.dumps({**CONFIG, "format": 99}))
     with pytest.raises(RunError, match="has format 99, this version reads up to 2; update vae to use that run"):
         read_config(run)
+
+
+def test_a_resumption_that_fails_before_its_first_step_leaves_the_configuration(run):
+    before = (run / "config.json").read_bytes()
+    with pytest.raises(ValueError, match="of another shape"), open_run(run, changed(steps=20)):
+        raise ValueError("the checkpoint is of another shape")
+    assert (run / "config.json").read_bytes() == before
+
+    def begin_and_fail():
+        with open_run(run, changed(steps=20)):
+            (run / "provenance.json").write_text('{"resumed": [1]}')
+            raise ValueError("diverged")
+
+    with pytest.raises(ValueError, match="diverged"):
+        begin_and_fail()
+    assert read_config(run)["run"]["steps"] == 20

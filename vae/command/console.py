@@ -1,4 +1,4 @@
-"""`vae`: what needs no repository, for runs of any script.
+"""`vae`, or `python -m vae`: what needs no repository, for runs of any script.
 
 vae evaluate --workdir W            its numbers on the test set, and its figures
 vae sample --workdir W              examples drawn from it
@@ -42,7 +42,3 @@ def require_module(name: str) -> None:
         raise ValueError(
             f"there is no module {name}; name one as import does, without .py, from its folder or with PYTHONPATH."
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vae.command.runs import experiment_of_run, report_of_run, require_same_data
+from vae.command.runs import experiment_of_run, loaded_run, report_of_run, require_same_data
 from vae.data.view import TEST_LIMIT
 from vae.reports.evaluation import evaluate, show, training_speed
 from vae.training import workdir as files
@@ -31,14 +31,16 @@ class Config:
     """Importance samples per test example."""
     examples: int = TEST_LIMIT
     """Test examples, at most."""
-    which: Literal["best", "latest"] = "best"
-    """Checkpoint: the best of the validations, or the latest."""
+    which: Literal["best", "latest"] | None = None
+    """Checkpoint: the best of the validations, or the latest; default: the best, the latest where nothing was validated."""
     data: str | None = None
     """Data set of images, for a run whose files do not say what it was trained on."""
 
 
 def main(config: Config) -> int:
     """Evaluate and print."""
+    if config.examples < 1:
+        raise ValueError(f"examples is {config.examples}; wanted at least 1.")
     evaluate_run(config.workdir, samples=config.samples, which=config.which, limit=config.examples, data=config.data)
     return 0
 
@@ -47,7 +49,7 @@ def evaluate_run(
     workdir: Path,
     *,
     samples: int,
-    which: Literal["best", "latest"] = "best",
+    which: Literal["best", "latest"] | None = None,
     limit: int = TEST_LIMIT,
     experiment: Experiment | None = None,
     data: str | None = None,
@@ -57,7 +59,7 @@ def evaluate_run(
     experiment: of the run, where it is at hand.
     data:       name of the data set, where the run names none.
     """
-    loaded = load_run(workdir, which, experiment)
+    loaded = loaded_run(workdir, which, experiment)
     experiment = experiment_of_run(loaded, data) if experiment is None else experiment
     splits = splits_of(experiment.data)
     require_same_data(loaded, splits)
@@ -75,7 +77,7 @@ def evaluate_run(
     latest = load_run(workdir, "latest", experiment)
     summary = {
         "step": latest.step,
-        "evaluated": which,
+        "evaluated": loaded.which,
         "evaluated_step": loaded.step,
         **found,
         "images_per_second": training_speed(records),

@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from vae.command.runs import loaded_run
 from vae.data.view import TEST_LIMIT
 from vae.reference import name_of
 from vae.training.experiment import Experiment, Host, Origin, Select
-from vae.training.load import load_run
 from vae.training.records import WeightsAndBiases, Writer
 from vae.training.stopping import Stop, never, patience
 
@@ -103,7 +103,7 @@ def with_flags(experiment: Experiment, config: Flags) -> Experiment:
         batch_size=experiment.batch_size if several else config.batch_size,
         average_decay=config.average_decay,
         validate_every=config.validate_every,
-        start=experiment.start if config.init_from is None else load_run(config.init_from).trained,
+        start=experiment.start if config.init_from is None else loaded_run(config.init_from).trained,
     )
 
 

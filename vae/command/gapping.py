@@ -19,7 +19,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from vae.command.runs import experiment_of_run, require_same_data
+from vae.command.runs import experiment_of_run, loaded_run, require_same_data
 from vae.evaluation.annealing import Annealing, annealed_evidence, bidirectional_bounds, simulate
 from vae.evaluation.annealing_paths import from_posterior, from_prior
 from vae.evaluation.arrays import standard_error
@@ -28,7 +28,6 @@ from vae.evaluation.examples import Examples
 from vae.evaluation.gaps import fitted_bounds, gap_summary, inference_gaps
 from vae.reports.evaluation import examples_of
 from vae.training.experiment import splits_of
-from vae.training.load import load_run
 from vae.training.origin import to_json
 from vae.training.provenance import write_json
 from vae.types import Trained
@@ -55,8 +54,8 @@ class Config:
     """Where annealing starts."""
     score_samples: int = 512
     """Latent samples for L[q] and L[q*]."""
-    which: Literal["best", "latest"] = "best"
-    """Checkpoint: the best by validation ELBO, or the latest."""
+    which: Literal["best", "latest"] | None = None
+    """Checkpoint: the best of the validations, or the latest; default: the best, the latest where nothing was validated."""
     seed: int = 5_002
     data: str | None = None
     """Data set of images, for a run whose files do not say what it was trained on."""
@@ -72,11 +71,12 @@ def main(config: Config) -> int:
         )
     if min(config.examples, config.samples) < 1:
         raise ValueError(f"got {config.examples} examples and {config.samples} samples; wanted at least 1 of each.")
-    loaded = load_run(config.workdir, config.which)
+    loaded = loaded_run(config.workdir, config.which)
     splits = splits_of(experiment_of_run(loaded, config.data).data)
     require_same_data(loaded, splits)
     numbers = {
         "config": to_json(config),
+        "evaluated": loaded.which,
         "evaluated_step": loaded.step,
         **measure(loaded.trained, examples_of(splits, config.examples), config),
     }
@@ -111,7 +111,9 @@ def show(numbers: dict[str, Any], config: Config) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(title=f"{config.which} checkpoint (step {numbers['evaluated_step']}) on {config.examples} test images, nats")
+    table = Table(
+        title=f"{numbers['evaluated']} checkpoint (step {numbers['evaluated_step']}) on {config.examples} test images, nats"
+    )
     for column in ("", "mean", "se images", "se Monte Carlo"):
         table.add_column(column, justify="right" if column else "left")
     names = {

@@ -1,4 +1,6 @@
-"""What a later command learns of a run from its files: its experiment, its report, and whether its data are still the same."""
+"""What a later command learns of a run from its files: its model, experiment and report, and whether its data are the same."""
+
+from pathlib import Path
 
 import jax
 
@@ -8,14 +10,24 @@ from vae.objectives import elbo
 from vae.rates import KNOWN, Rates
 from vae.reference import Reference, named, resolve
 from vae.reports.evaluation import Report
+from vae.training import workdir as files
+from vae.training.checkpoint import Checkpoints
 from vae.training.experiment import Experiment, Origin
 from vae.training.identity import feed_digest
-from vae.training.load import Loaded
+from vae.training.load import Loaded, Which, load_run
 from vae.training.origin import config_of, experiment_of
-from vae.training.workdir import RunError
 
 VIEWS = {"binary": "dynamic", "real": "none", "uint8": "uint8"}
 """How images are shown to a model of data of a space."""
+
+
+def loaded_run(workdir: Path, which: Which | None = None, experiment: Experiment | None = None) -> Loaded:
+    """A run with the checkpoint asked for; without a word the best one, or the latest where nothing was validated."""
+    files.read_config(workdir)
+    if which is None:
+        with Checkpoints(workdir / files.CHECKPOINTS, read_only=True) as checkpoints:
+            which = "latest" if checkpoints.best_step() is None else "best"
+    return load_run(workdir, which, experiment)
 
 
 def experiment_of_run(loaded: Loaded, data: str | None = None) -> Experiment:
@@ -27,13 +39,15 @@ def experiment_of_run(loaded: Loaded, data: str | None = None) -> Experiment:
     if data is None and origin is not None:
         return experiment_of(Origin(**origin))
     if data is None and not source:
-        raise RunError(
+        raise files.RunError(
             f"the run in {loaded.workdir} does not say what it was trained on; give --data NAME, or call vae.evaluation on "
             "your data (an experiment with data=vae.reference_to(function, ...) says so)."
         )
     spec = loaded.spec
     if data is not None and spec.space not in VIEWS:
-        raise RunError(f"the run in {loaded.workdir} has data of the space {spec.space}; call vae.evaluation on your data.")
+        raise files.RunError(
+            f"the run in {loaded.workdir} has data of the space {spec.space}; call vae.evaluation on your data."
+        )
     if data is not None:
         made = image_splits(data, VIEWS[spec.space], conditional=bool(jax.tree.leaves(spec.context)))
     else:
@@ -64,4 +78,4 @@ def require_same_data(loaded: Loaded, splits: Splits) -> None:
     now = each_feed(feed_digest, splits.train)
     now = {f"train/{name}": digest for name, digest in now.items()} if isinstance(now, dict) else {"train": now}
     if any(digests.get(name) != digest for name, digest in now.items()):
-        raise RunError(f"the training data have changed since the run in {loaded.workdir} was trained; restore them.")
+        raise files.RunError(f"the training data have changed since the run in {loaded.workdir} was trained; restore them.")

@@ -13,13 +13,13 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
-from vae.command.runs import experiment_of_run
+from vae.command.runs import experiment_of_run, loaded_run
 from vae.evaluation import generate
 from vae.reports.evaluation import examples_of
 from vae.reports.figures import as_picture, distinct_contexts, is_picture
 from vae.training import workdir as files
 from vae.training.experiment import splits_of
-from vae.training.load import Loaded, load_run
+from vae.training.load import Loaded
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Config:
     temperature: float = 1.0
     """Scale of the prior's standard deviation."""
     seed: int = 0
-    which: Literal["best", "latest"] = "best"
-    """Checkpoint: the best of the validations, or the latest."""
+    which: Literal["best", "latest"] | None = None
+    """Checkpoint: the best of the validations, or the latest; default: the best, the latest where nothing was validated."""
     output: Path | None = None
     """PNG to write; an .npz of the same name goes beside it."""
     data: str | None = None
@@ -50,7 +50,7 @@ def main(config: Config) -> int:
     output = config.output or config.workdir / files.FIGURES / "samples.png"
     if output.suffix != ".png":
         raise ValueError(f"output is {output}; wanted a name that ends in .png.")
-    loaded = load_run(config.workdir, config.which)
+    loaded = loaded_run(config.workdir, config.which)
     context, names = contexts_for(loaded, config)
     key = jax.random.key(config.seed)
     rows: dict[str, Any] = {"context": context} if jax.tree.leaves(context) else {"number": config.number}
@@ -62,7 +62,7 @@ def main(config: Config) -> int:
     np.savez_compressed(output.with_suffix(".npz"), **arrays)
     drawn = draw(loaded, means, names, config, output)
     written = [str(output)] if drawn else []
-    print(f"written: {', '.join([*written, str(output.with_suffix('.npz'))])} ({config.which} checkpoint, step {loaded.step})")
+    print(f"written: {', '.join([*written, str(output.with_suffix('.npz'))])} ({loaded.which} checkpoint, step {loaded.step})")
     return 0
 
 

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from vae.command.evaluating import evaluate_run
 from vae.command.flags import SMOKE, UNSEEN, Flags, host_of, name_of_module, require_usable, smoked, stop_of, with_flags
+from vae.command.runs import loaded_run
 from vae.description import describe
 from vae.reports.evaluation import PROTOCOL
 from vae.training.digest import tree_sha256
 from vae.training.experiment import objective_of, selection, splits_of
 from vae.training.fitting import fit
 from vae.training.interrupt import exit_code
-from vae.training.load import load_run
 from vae.training.origin import origin_of
 
 
@@ -43,6 +43,9 @@ def train(script: Script, config: Flags) -> int:
     if fitted.signal is not None:
         print(f"stopped at step {int(fitted.state.step)} of {config.steps}; run the same command to go on.")
         return exit_code(fitted.signal)
+    if experiment.data.test is None and experiment.data.validation is None:
+        print(f"trained: {workdir}; the data have neither a test nor a validation split, so that nothing is evaluated.")
+        return 0
     evaluate_run(workdir, samples=config.samples, limit=config.test_examples, experiment=experiment)
     return 0
 
@@ -60,6 +63,6 @@ def parent_of(config: Flags) -> dict[str, Any] | None:
     """Where the first parameters came from, for the provenance; None for a run that starts afresh."""
     if config.init_from is None:
         return None
-    loaded = load_run(config.init_from)
+    loaded = loaded_run(config.init_from)
     digest = tree_sha256(loaded.trained.params)
     return {"workdir": str(config.init_from), "step": loaded.step, "which": loaded.which, "params_sha256": digest}

@@ -43,7 +43,8 @@ def open_run(workdir: str | Path, config: dict[str, Any], resume: str = "same") 
     another process; nothing in it has changed then. Another run is told by what it computes; the sentence says what differs.
     `steps` alone may rise. What cannot be compared, since the versions of the packages differ, is warned of.
 
-    A new run that fails before it has recorded anything leaves no claim on the directory: what it made is removed.
+    A new run that fails before it has recorded anything leaves no claim on the directory: what it made is removed. A run that
+    cannot go on with what is there, its checkpoint being of another shape, leaves the configuration that was there.
     """
     workdir = Path(workdir)
     config = finite({"format": FORMAT, **config})
@@ -52,12 +53,15 @@ def open_run(workdir: str | Path, config: dict[str, Any], resume: str = "same") 
     with _locked(workdir):
         new = not (workdir / CONFIG).exists()
         notes = [] if new else require_same_run(workdir, read_config(workdir), config, resume)
+        before = {} if new else {name: _bytes_of(workdir / name) for name in (CONFIG, PROVENANCE)}
         try:
             write_json(workdir / CONFIG, config)
             yield Opened(workdir, new, notes)
         except Exception:
             if new and not _has_begun(workdir):
                 _remove_own(workdir)
+            if before and before[PROVENANCE] == _bytes_of(workdir / PROVENANCE):  # which is written before the first step
+                (workdir / CONFIG).write_bytes(before[CONFIG])
             raise
 
 
@@ -74,6 +78,11 @@ def _has_begun(workdir: Path) -> bool:
     """Whether there is a record or a checkpoint, so that there is something to lose."""
     metrics, checkpoints = workdir / METRICS, workdir / CHECKPOINTS
     return (metrics.exists() and metrics.stat().st_size > 0) or (checkpoints.is_dir() and any(checkpoints.iterdir()))
+
+
+def _bytes_of(path: Path) -> bytes:
+    """What a file holds, nothing where there is none."""
+    return path.read_bytes() if path.is_file() else b""
 
 
 def _remove_own(workdir: Path) -> None:
