@@ -34,7 +34,6 @@ class Elbo:
     weighed: ClassVar[bool] = True
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         return objectives.elbo(rates)
 
 
@@ -49,7 +48,6 @@ class Iwae:
     """Of the encoder's gradient; score-function for discrete latents."""
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         return objectives.importance_weighted(self.samples, ESTIMATORS[self.estimator])
 
 
@@ -65,7 +63,6 @@ class Miwae:
     estimator: Estimator = "reparameterised"
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         return objectives.multiply_importance_weighted(self.groups, self.samples, ESTIMATORS[self.estimator])
 
 
@@ -81,7 +78,6 @@ class Piwae:
     estimator: Estimator = "reparameterised"
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         return objectives.partially_importance_weighted(self.groups, self.samples, ESTIMATORS[self.estimator])
 
 
@@ -97,7 +93,6 @@ class Ciwae:
     estimator: Estimator = "reparameterised"
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         return objectives.combined_importance_weighted(self.samples, self.elbo_share, ESTIMATORS[self.estimator])
 
 
@@ -113,7 +108,6 @@ class Renyi:
     estimator: Estimator = "reparameterised"
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         return objectives.renyi(self.samples, self.order, ESTIMATORS[self.estimator])
 
 
@@ -127,7 +121,6 @@ class FreeBits:
     per_dimension: bool = False
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         free = objectives.free_bits_per_dimension if self.per_dimension else objectives.free_bits
         return objectives.elbo(rates, free(self.nats))
 
@@ -143,7 +136,6 @@ class Capacity:
     """How hard."""
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         return objectives.elbo(rates, objectives.capacity(self.gamma, self.nats))
 
 
@@ -158,7 +150,6 @@ class Controlled:
     integral: float = 1e-4
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         return objectives.elbo(rates, objectives.controlled(self.nats, self.proportional, self.integral))
 
 
@@ -196,7 +187,6 @@ class Factor:
     """Widths of the discriminator."""
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         discriminator = networks.mlp(self.hidden, (1,))
         return objectives.elbo(rates, regularisers=[objectives.factorising(discriminator, latent_dim, self.weight)])
 
@@ -212,7 +202,6 @@ class Dip:
     """The covariance of the posterior means (I), or that of the aggregate posterior (II)."""
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         means, aggregate = discrepancies.covariance_of_means, discrepancies.covariance_of_aggregate
         covariance = {"means": means, "aggregate": aggregate}[self.of]
         penalties = objectives.moment_matching(covariance, self.off_diagonal, self.diagonal)
@@ -231,7 +220,6 @@ class Mmd:
     """Whether the KL is paid as well, weighed by --beta (InfoVAE); without it this is WAE-MMD."""
 
     def build(self, rates: Rates, latent_dim: int) -> Objective:
-        """The objective."""
         scales = [2.0 * latent_dim * self.scale * factor for factor in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)]
         kernel = discrepancies.inverse_multiquadric_kernel(scales)
         penalty = objectives.maximum_mean_discrepancy(kernel, level=self.weight)

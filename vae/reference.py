@@ -50,7 +50,7 @@ def name_of(function: Callable) -> str:
     module = name_of_script() if module == "__main__" else module
     if module is None:
         raise ValueError(f"{name} belongs to a session without a file; move it to a module that can be imported.")
-    if named(f"{module}:{name}") != function:
+    if locate(f"{module}:{name}") != function:
         raise ValueError(f"{module}:{name} names something else than {function!r}; give it a name of its own in its module.")
     return f"{module}:{name}"
 
@@ -79,7 +79,7 @@ def resolve(reference: Reference, *inputs: Any) -> Any:
     Raises ValueError for a module or a name that is not there, TypeError for arguments that the function does not take. What
     the function itself raises passes through.
     """
-    function = named(reference.function)
+    function = locate(reference.function)
     _check_call(function, reference, inspect.Signature.bind, inputs)
     return function(*inputs, **reference.arguments)
 
@@ -107,7 +107,7 @@ def _split(function: Any) -> tuple[str, str]:
     return module, name
 
 
-def named(function: str) -> Callable:
+def locate(function: str) -> Callable:
     """The function or class that "module:function" names; ValueError where there is none."""
     module_name, name = _split(function)
     name_of_script()  # so that a name of the script that runs means that script

@@ -17,8 +17,9 @@ import vae
 from experiments import objectives, train
 from vae.command.flags import UNSEEN, Flags, require_usable, stop_of, with_flags
 from vae.command.line import config_class, default_of
-from vae.training.experiment import Select, planned
+from vae.training.experiment import Select
 from vae.training.origin import from_json, to_json
+from vae.training.planning import planned
 from vae.training.stopping import never
 
 CHOICES = [typing.get_args(choice) for choice in typing.get_args(objectives.ChosenObjective)]

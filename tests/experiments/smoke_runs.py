@@ -14,7 +14,7 @@ import pytest
 
 from vae.command import line
 from vae.reports import comparing
-from vae.training.experiment import planned
+from vae.training.planning import planned
 from vae.training.state import TrainState
 from vae.training.sweeping import Member, Swept, combinations
 

@@ -1,6 +1,6 @@
 """The warning of a collapse: when, once, what it names, and what it costs."""
 
-from vae.objectives import CollapseWatch, judge, judge_all
+from vae.objectives import CollapseWatch, collapse_after, collapse_after_all
 
 
 def records(*rates, groups=None, split="train"):
@@ -14,7 +14,7 @@ def warnings(history, **options):
     """What is said after each record, as a run would ask."""
     watch, said = CollapseWatch(**options), []
     for record in history:
-        watch, sentence = judge(watch, record)
+        watch, sentence = collapse_after(watch, record)
         said.append(sentence)
     return said
 
@@ -49,9 +49,9 @@ def test_validation_and_missing_rates_say_nothing():
 def test_a_resumed_run_goes_on_where_it_was():
     history = records(12.0, 3.0, 0.05, 0.01, 5.0, 0.02)
     for cut in range(len(history) + 1):
-        watch, said = judge_all(CollapseWatch(), history[:cut]), []
+        watch, said = collapse_after_all(CollapseWatch(), history[:cut]), []
         for record in history[cut:]:
-            watch, sentence = judge(watch, record)
+            watch, sentence = collapse_after(watch, record)
             said.append(sentence)
         assert said == warnings(history)[cut:]
 

@@ -8,7 +8,7 @@ import toys
 
 from vae import likelihoods, models, networks, posteriors, priors
 from vae.evaluation.examples import Examples
-from vae.reports.figures import as_picture, distinct_contexts, figures_of, what_is_shown
+from vae.reports.figures import as_picture, distinct_contexts, figures_of, what_can_be_drawn
 from vae.types import Data, Model, Trained
 
 SHAPE = (4, 3, 1)
@@ -163,9 +163,9 @@ def test_factors_and_no_labels_and_few_examples():
 
 
 def test_what_is_known_without_computing():
-    shown = what_is_shown(of_images("real", likelihood="normal"), Examples(X))
+    shown = what_can_be_drawn(of_images("real", likelihood="normal"), Examples(X))
     assert (shown.has_means, shown.walkable, shown.pictures) == ((True,), (True,), True)
-    assert not what_is_shown(IMAGES.replace(spec=None), Examples(X)).pictures
+    assert not what_can_be_drawn(IMAGES.replace(spec=None), Examples(X)).pictures
 
 
 def test_pictures_are_in_the_unit_interval():

@@ -18,8 +18,8 @@ from vae.data import Split, Splits, feed, from_splits, image_splits
 from vae.objectives import analytic, batch_mean, log_ratio, terms_of
 from vae.objectives import plain as plain_objective
 from vae.training.digest import tree_sha256
-from vae.training.experiment import splits_of
 from vae.training.load import load_run
+from vae.training.planning import splits_of
 from vae.training.workdir import read_config
 
 # Batches

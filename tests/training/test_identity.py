@@ -226,7 +226,7 @@ def test_another_run_is_refused_in_one_sentence_that_says_what_differs(elbo_run,
         fit(elbo_run, **{"optimiser": optax.adam(1e-3), **changed})
     said = str(caught.value)
     assert f"holds another run: {message}" in said
-    assert 'use the old value or another workdir, or resume it anyway (resume="anyway")' in said
+    assert 'use the old value or another workdir, or resume it anyway (resume="anyway"' in said
     assert said.count("\n") == 0
 
 

@@ -87,7 +87,7 @@ events = collections.Counter()
 jax.monitoring.register_event_listener(lambda event, **_: events.update([event]))
 sys.argv = ["experiments.train", *sys.argv[1:]]
 try:
-    runpy.run_module("experiments.train", run_name="__main__")
+    runpy.run_module("experiments.train", run_name="__main__", alter_sys=True)
 except SystemExit as end:
     assert not end.code, end.code
 print("misses", events["/jax/compilation_cache/cache_misses"], "hits", events["/jax/compilation_cache/cache_hits"])

@@ -15,8 +15,9 @@ from vae.data.view import TEST_LIMIT
 from vae.reports.evaluation import evaluate, show, training_speed
 from vae.training import workdir as files
 from vae.training.digest import tree_sha256
-from vae.training.experiment import Experiment, objective_of, splits_of
+from vae.training.experiment import Experiment
 from vae.training.load import load_run
+from vae.training.planning import objective_of, splits_of
 from vae.training.provenance import write_json
 from vae.training.records import read_records
 

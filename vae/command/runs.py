@@ -8,7 +8,7 @@ from vae.data.feeds import Splits, each_feed
 from vae.data.view import image_splits
 from vae.objectives import elbo
 from vae.rates import KNOWN, Rates
-from vae.reference import Reference, named, resolve
+from vae.reference import Reference, locate, resolve
 from vae.reports.evaluation import Report
 from vae.training import workdir as files
 from vae.training.checkpoint import Checkpoints
@@ -67,7 +67,7 @@ def report_of_run(loaded: Loaded) -> Report:
     origin = loaded.config["origin"]
     if origin is None or origin.get("report") is None:
         return Report()
-    return named(origin["report"])(config_of(Origin(**origin)))
+    return locate(origin["report"])(config_of(Origin(**origin)))
 
 
 def require_same_data(loaded: Loaded, splits: Splits) -> None:

@@ -18,8 +18,8 @@ from vae.evaluation import generate
 from vae.reports.evaluation import examples_of
 from vae.reports.figures import as_picture, distinct_contexts, is_picture
 from vae.training import workdir as files
-from vae.training.experiment import splits_of
 from vae.training.load import Loaded
+from vae.training.planning import splits_of
 
 
 @dataclass(frozen=True)

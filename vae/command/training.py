@@ -10,10 +10,10 @@ from vae.command.runs import loaded_run
 from vae.description import describe
 from vae.reports.evaluation import PROTOCOL
 from vae.training.digest import tree_sha256
-from vae.training.experiment import objective_of, selection, splits_of
 from vae.training.fitting import fit
 from vae.training.interrupt import exit_code
 from vae.training.origin import origin_of
+from vae.training.planning import objective_of, selection, splits_of
 
 
 class Script(NamedTuple):

@@ -58,8 +58,8 @@ from vae.objectives.regularisers import moment_matching as moment_matching
 from vae.objectives.regularisers import perceptual as perceptual
 from vae.objectives.regularisers import total_correlation as total_correlation
 from vae.objectives.watch import CollapseWatch as CollapseWatch
-from vae.objectives.watch import judge as judge
-from vae.objectives.watch import judge_all as judge_all
+from vae.objectives.watch import collapse_after as collapse_after
+from vae.objectives.watch import collapse_after_all as collapse_after_all
 from vae.rates import KL as KL
 from vae.rates import Rate as Rate
 from vae.rates import Rates as Rates

@@ -22,13 +22,13 @@ class CollapseWatch(NamedTuple):
     warned: bool = False
 
 
-def judge(watch: CollapseWatch, record: Mapping[str, Any]) -> tuple[CollapseWatch, str | None]:
+def collapse_after(watch: CollapseWatch, record: Mapping[str, Any]) -> tuple[CollapseWatch, str | None]:
     """The watch after a record, and a sentence where it is the first one that shows a collapse.
 
     record: with "step", "split" and, where the rate is a KL, "kl" and from the monitor `collapse` "kl/0", "kl/1", ... Of a
             validation, or without a KL, it says nothing.
 
-        watch, sentence = judge(watch, record)
+        watch, sentence = collapse_after(watch, record)
     """
     judged = record.get("split", "train") == "train" and record["step"] >= watch.warmed_up
     if watch.warned or not judged or (what := _collapsed(watch, record)) is None:
@@ -41,10 +41,10 @@ def judge(watch: CollapseWatch, record: Mapping[str, Any]) -> tuple[CollapseWatc
     )
 
 
-def judge_all(watch: CollapseWatch, records: Iterable[Mapping[str, Any]]) -> CollapseWatch:
+def collapse_after_all(watch: CollapseWatch, records: Iterable[Mapping[str, Any]]) -> CollapseWatch:
     """The watch after all records of before an interruption."""
     for record in records:
-        watch, _ = judge(watch, record)
+        watch, _ = collapse_after(watch, record)
     return watch
 
 

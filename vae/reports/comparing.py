@@ -14,7 +14,8 @@ from vae.evaluation.comparison import COLUMNS, Measured, compared, figure_of_mod
 from vae.evaluation.examples import Examples
 from vae.rates import Rates, analytic
 from vae.reports.evaluation import examples_of
-from vae.training.experiment import Experiment, Host, splits_of
+from vae.training.experiment import Experiment, Host
+from vae.training.planning import splits_of
 from vae.training.sweeping import seeds_of, sweep
 from vae.types import Key, Trained
 

@@ -33,7 +33,7 @@ WALKED_FROM_ABOVE = (
 PICTURED_SPACES, CHANNELS = ("binary", "uint8", "real"), (1, 3, 4)
 
 
-class Shown(NamedTuple):
+class Drawable(NamedTuple):
     """What the figures of one latent group, or of the whole model, can be made of.
 
     has_means: by group, whether the posterior has a closed-form mean that is of the shape and kind of a value.
@@ -71,20 +71,20 @@ def figures_of(
     """
     require_examples(trained, examples.x, examples.context)
     posterior_key, prior_key, aggregate_key, below_key = jax.random.split(key, 4)
-    shown = what_is_shown(trained, examples)
-    figures = _latent_figures(trained, examples, numbers, shown, posterior_key)
+    drawable = what_can_be_drawn(trained, examples)
+    figures = _latent_figures(trained, examples, numbers, drawable, posterior_key)
     if any(_is_number(record.get(name)) for record in records for name, *_ in PANELS):
         figures["training_curves"] = visualise.training_curves(records)
-    if not shown.pictures:
+    if not drawable.pictures:
         return figures
     figures["reconstructions"] = _reconstructions(trained, examples, posterior_key)
     figures |= _prior_samples(trained, examples, neighbours, prior_key)
-    if shown.walkable:
+    if drawable.walkable:
         figures["samples_aggregate"] = _aggregate_samples(trained, examples, neighbours, aggregate_key)
-    return figures | _walks(trained, examples, numbers, shown, posterior_key, below_key)
+    return figures | _walks(trained, examples, numbers, drawable, posterior_key, below_key)
 
 
-def what_is_shown(trained: Trained, examples: Examples) -> Shown:
+def what_can_be_drawn(trained: Trained, examples: Examples) -> Drawable:
     """Which figures a model can have, found without computing anything."""
     first = jax.tree.map(lambda leaf: leaf[0], (examples.x, examples.context))
 
@@ -95,7 +95,7 @@ def what_is_shown(trained: Trained, examples: Examples) -> Shown:
 
     latents, means, decoded = jax.eval_shape(traced, trained, *first)
     vectors = [_is_array(latent.value) and latent.value.ndim == 1 for latent in latents]
-    return Shown(
+    return Drawable(
         has_means=tuple(_same_kind(mean, latent.value) for mean, latent in zip(means, latents)),
         walkable=tuple(vector and latent.posterior.data_space == "real" for vector, latent in zip(vectors, latents)),
         pictures=_is_picture(trained, decoded),
@@ -135,14 +135,14 @@ def _is_number(value: Any) -> bool:
 # Of one group
 
 
-def _latent_figures(trained: Trained, examples: Examples, numbers: Mapping[str, Any], shown: Shown, key: Key) -> Figures:
+def _latent_figures(trained: Trained, examples: Examples, numbers: Mapping[str, Any], drawable: Drawable, key: Key) -> Figures:
     """Posterior means and the KL per dimension of every group that has them."""
     figures: Figures = {}
-    means = encode(trained, examples.x, key, context=examples.context) if any(shown.has_means) else ()
-    for group in range(len(shown.has_means)):
-        suffix, which = _suffix(group, shown), _of_group(group, shown)
+    means = encode(trained, examples.x, key, context=examples.context) if any(drawable.has_means) else ()
+    for group in range(len(drawable.has_means)):
+        suffix, which = _suffix(group, drawable), _of_group(group, drawable)
         kl, active = _kl_of(numbers, group), None
-        if shown.has_means[group]:
+        if drawable.has_means[group]:
             flat = np.asarray(means[group]).reshape(len(means[group]), -1)
             labels, names = _classes(examples)
             figures[f"latent_means{suffix}"] = visualise.latent_means(flat, labels, names, title=f"Posterior means{which}")
@@ -159,12 +159,12 @@ def _kl_of(numbers: Mapping[str, Any], group: int) -> np.ndarray | None:
     return np.asarray(groups[group]) if group < len(groups) else None
 
 
-def _suffix(group: int, shown: Shown) -> str:
-    return f"_{group}" if len(shown.walkable) > 1 else ""
+def _suffix(group: int, drawable: Drawable) -> str:
+    return f"_{group}" if len(drawable.walkable) > 1 else ""
 
 
-def _of_group(group: int, shown: Shown) -> str:
-    return f", group {group}" if len(shown.walkable) > 1 else ""
+def _of_group(group: int, drawable: Drawable) -> str:
+    return f", group {group}" if len(drawable.walkable) > 1 else ""
 
 
 def _classes(examples: Examples) -> tuple[Any, Any]:
@@ -239,28 +239,34 @@ def _samples(trained: Trained, values: tuple, context: PyTree, neighbours: np.nd
         return visualise.image_grid(images, title=title)
     training = neighbours if neighbours.ndim == 4 else neighbours[..., None]
     nearest, distances = visualise.nearest_training_images(images, training)
-    shown = np.stack([training[int(i)] for i in nearest])
-    return visualise.samples_with_neighbours(images, shown, distances, title=f"{title}, and their nearest training images")
+    nearest_images = np.stack([training[int(i)] for i in nearest])
+    return visualise.samples_with_neighbours(
+        images, nearest_images, distances, title=f"{title}, and their nearest training images"
+    )
 
 
 # Walks
 
 
-def _walks(trained: Trained, examples: Examples, numbers: Mapping[str, Any], shown: Shown, key: Key, below_key: Key) -> Figures:
+def _walks(
+    trained: Trained, examples: Examples, numbers: Mapping[str, Any], drawable: Drawable, key: Key, below_key: Key
+) -> Figures:
     """Traversals of every group that has dimensions, and straight lines where all groups have."""
-    if not any(shown.walkable):
+    if not any(drawable.walkable):
         return {}
     figures: Figures = {}
     codes = generate.codes_of(trained, examples.x, key, context=examples.context)
-    for group in (group for group, walkable in enumerate(shown.walkable) if walkable):
-        name = f"traversals{_suffix(group, shown)}"
-        figures[name] = _traversals(trained, examples.context, codes, group, _kl_of(numbers, group), shown, below_key)
-    if all(shown.walkable) and len(codes[0]) > 1:
+    for group in (group for group, walkable in enumerate(drawable.walkable) if walkable):
+        name = f"traversals{_suffix(group, drawable)}"
+        figures[name] = _traversals(trained, examples.context, codes, group, _kl_of(numbers, group), drawable, below_key)
+    if all(drawable.walkable) and len(codes[0]) > 1:
         figures["interpolation"] = _interpolation(trained, examples, codes)
     return figures
 
 
-def _traversals(trained: Trained, context: PyTree, codes: tuple, group: int, kl: np.ndarray | None, shown: Shown, key: Key):
+def _traversals(
+    trained: Trained, context: PyTree, codes: tuple, group: int, kl: np.ndarray | None, drawable: Drawable, key: Key
+):
     """The dimensions with the most KL, moved between -2.5 and 2.5 around the code of the first example, in its context.
 
     Where the KL does not split into dimensions, those whose codes vary the most.
@@ -271,7 +277,7 @@ def _traversals(trained: Trained, context: PyTree, codes: tuple, group: int, kl:
     values = np.linspace(-2.5, 2.5, STEPS, dtype=np.float32)
     first, held = _rows((codes, context), 0)
     images = generate.traverse(trained, first, order, jnp.asarray(values), key, group=group, context=held)
-    title = f"Latent traversals{_of_group(group, shown)}: decoder means"
+    title = f"Latent traversals{_of_group(group, drawable)}: decoder means"
     nats, note = None if split is None else split[order], WALKED_FROM_ABOVE if group < len(codes) - 1 else ""
     return visualise.latent_traversals(_picture(images, trained), values, nats, [int(i) for i in order], title, note)
 

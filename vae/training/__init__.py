@@ -4,10 +4,10 @@ from vae.training.experiment import Experiment as Experiment
 from vae.training.experiment import Host as Host
 from vae.training.experiment import Origin as Origin
 from vae.training.experiment import Select as Select
-from vae.training.experiment import batch_at as batch_at
 from vae.training.fitting import Fitted as Fitted
 from vae.training.fitting import fit as fit
 from vae.training.optimisers import adam as adam
+from vae.training.planning import batch_at as batch_at
 from vae.training.staging import stages as stages
 from vae.training.state import TrainState as TrainState
 from vae.training.state import initial_state as initial_state

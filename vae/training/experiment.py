@@ -2,32 +2,20 @@
 
     fitted = vae.fit(vae.Experiment(data=images, model=vae.reference_to(vae.models.mlp, latent_dim=8), steps=1000))
 
-`planned` makes of an experiment what training, sweeps, evaluation and benchmarks work with: its data read, its model built, its
-step and its start as functions.
+`vae.training.planning` makes of it what training, sweeps, evaluation and benchmarks work with.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from vae.data.dataset import Dataset
-from vae.data.feeds import Feed, Splits, each_feed, feed, gather
-from vae.data.view import image_splits
+from vae.data.feeds import Splits
 from vae.objectives import elbo
-from vae.reference import Reference, resolve
-from vae.schedules import require_within
-from vae.training.loop import BatchSize, Feeds, Program, make_program, prepared_at, rows_of_feeds, stored_example
+from vae.reference import Reference
+from vae.training.loop import BatchSize
 from vae.training.optimisers import Optimiser, adam
-from vae.training.records import Record, Writer
-from vae.training.state import TrainState, initial_state, usable_params, with_params
-from vae.training.step import Batches, make_train_step, settings_at
+from vae.training.records import Writer
 from vae.training.stopping import Stop, never
-from vae.training.validation import names_of
-from vae.types import Data, Key, Model, Objective, PyTree, Settings, Trained
+from vae.types import Data, Key, Model, Objective, PyTree, Trained
 
 Metric = Callable[[Trained], Any]
 
@@ -123,207 +111,3 @@ class Host(NamedTuple):
     progress: bool = True
     provenance: Mapping[str, Any] = {}
     origin: Origin | None = None
-
-
-class Plan(NamedTuple):
-    """An experiment with its data read and its parts built.
-
-    experiment:     what was planned.
-    splits:         its data.
-    spec:           what the model was built for.
-    model:          the model.
-    objective:      what is minimised.
-    key:            the run's key.
-    start:          () -> the state before the first step.
-    program:        the training program; `program.step` is one step of one run.
-    validate_every: steps between validations.
-    select:         what "best" means.
-    """
-
-    experiment: Experiment
-    splits: Splits
-    spec: Data
-    model: Model
-    objective: Objective
-    key: Key
-    start: Callable[[], TrainState]
-    program: Program
-    validate_every: int
-    select: Select
-
-    def traced_with(self) -> tuple[PyTree, PyTree]:
-        """Shapes of a state and of a stored batch: what a step is traced with."""
-        return jax.eval_shape(self.start), stored_example(self.splits.train, self.experiment.batch_size)
-
-    def trained(self, state: TrainState) -> Trained:
-        """What a state is worth: its usable parameters, with the settings of its step."""
-        settings = settings_at(state.settings, self.experiment.schedules, state.step)
-        return Trained(self.model, usable_params(state), state.model_state, Settings(settings), self.spec)
-
-
-def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
-    """Read the data and build the parts of an experiment; nothing is compiled, nothing written.
-
-    lift: see `make_program`.
-    Raises ValueError for numbers out of range, TypeError for what is no data, model or optimiser.
-    """
-    splits = splits_of(experiment.data)
-    require_numbers(experiment, splits.train)
-    spec = spec_of(splits.train)
-    model = model_of(experiment.model, spec)
-    schedules = dict(experiment.schedules)
-    objective = objective_of(experiment.objective, splits)
-    train_step = make_train_step(model, objective, experiment.optimiser, schedules, experiment.average_decay)
-    options = {} if lift is None else {"lift": lift}
-    settings = dict(experiment.settings)
-    experiment = experiment._replace(objective=objective, schedules=schedules, settings=settings)
-    return Plan(
-        experiment=experiment,
-        splits=splits,
-        spec=spec,
-        model=model,
-        objective=objective,
-        key=key_of(experiment.seed),
-        start=partial(start_of, experiment, model, objective, key_of(experiment.seed)),
-        program=make_program(train_step, splits.train, experiment.batch_size, **options),
-        validate_every=experiment.validate_every or max(1, experiment.steps // 10),
-        select=selection(experiment, objective),
-    )
-
-
-def start_of(
-    experiment: Experiment, model: Model, objective: Objective, key: Key, settings: Mapping[str, Any] | None = None
-) -> TrainState:
-    """The state before the first step, a function of the key and the settings; see `initial_state`."""
-    levels = experiment.settings if settings is None else settings
-    average = experiment.average_decay is not None
-    state = initial_state(model, objective, experiment.optimiser, key, levels, average=average)
-    if experiment.start is None:
-        return state
-    return with_params(state, experiment.start.params if isinstance(experiment.start, Trained) else experiment.start)
-
-
-def batch_at(experiment: Experiment, step: int) -> Batches:
-    """The batch of a step exactly as the model sees it, binarised and rendered: the same in every process.
-
-    step: counted from 0.
-
-    >>> vae.batch_at(experiment._replace(batch_size=16), 3).x.shape
-    (16, 8, 8, 1)
-    """
-    splits, key = splits_of(experiment.data), key_of(experiment.seed)
-    rows = rows_of_feeds(splits.train, key, jnp.asarray(step), 1, experiment.batch_size)
-    stored = each_feed(
-        lambda one, of_one: jax.tree.map(jnp.asarray, gather(one.arrays, np.asarray(of_one[0]))), splits.train, rows
-    )
-    return jax.jit(partial(prepared_at, splits.train))(key, jnp.asarray(step), stored)
-
-
-def splits_of(data: Any) -> Splits:
-    """The splits of whatever an experiment was given as its data, each of them a feed."""
-    data = resolve(data) if isinstance(data, Reference) else data() if callable(data) else data
-    if isinstance(data, Dataset):
-        data = image_splits(data)
-    if not isinstance(data, Splits):
-        data = Splits(train=data)
-    train = data.train
-    several = isinstance(train, Mapping) and bool(train) and all(isinstance(one, Feed) for one in train.values())
-    return Splits(
-        train=dict(train) if several else as_feed(train),
-        validation=None if data.validation is None else as_feed(data.validation),
-        test=None if data.test is None else as_feed(data.test),
-    )
-
-
-def as_feed(data: Any) -> Feed:
-    """A feed, or arrays as one."""
-    return data if isinstance(data, Feed) else feed(data)
-
-
-def spec_of(train: Feeds) -> Data:
-    """What a model is built for: the spec of the feed, or of the first of several by name."""
-    return train[min(train)].spec if isinstance(train, Mapping) else train.spec
-
-
-def model_of(model: Model | Reference | Callable[[Data], Model], spec: Data) -> Model:
-    """The model of an experiment, built where it is not one yet."""
-    if isinstance(model, Model):
-        return model
-    built = resolve(model, spec) if isinstance(model, Reference) else model(spec) if callable(model) else model
-    if not isinstance(built, Model):
-        raise TypeError(
-            f"the model is a {type(built).__name__}; wanted a vae.Model, a function from vae.Data to one, or vae.reference_to."
-        )
-    return built
-
-
-def objective_of(objective: Objective | Callable[[Splits], Objective], splits: Splits) -> Objective:
-    """The objective of an experiment, built where it is not one yet."""
-    built = objective if isinstance(objective, Objective) or not callable(objective) else objective(splits)
-    if not isinstance(built, Objective):
-        raise TypeError(
-            f"the objective is a {type(built).__name__}; wanted a vae.Objective, such as vae.elbo(), or a function to one."
-        )
-    return built
-
-
-def key_of(seed: int | Key) -> Key:
-    """A typed key, or that of a seed.
-
-    Raises ValueError for what is neither: a key of `jax.random.PRNGKey` too, whose kind is not written in it.
-    """
-    if isinstance(seed, jax.Array) and jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key):
-        return seed
-    if np.ndim(seed) or not isinstance(seed, int | np.integer) or isinstance(seed, bool):
-        raise ValueError(f"the seed is {seed!r}; wanted a whole number or a key of jax.random.key.")
-    return jax.random.key(int(seed))
-
-
-def selection(experiment: Experiment, objective: Objective) -> Select:
-    """What "best" means; ValueError for a metric that no validation has."""
-    name, total = names_of(objective)
-    given = experiment.select
-    select = given if isinstance(given, Select) else Select(given or total)
-    known = (total, "log_likelihood", name, *experiment.metrics)
-    if select.metric not in known:
-        raise ValueError(f"the best is to be selected by {select.metric!r}; wanted one of {', '.join(known)}.")
-    return select
-
-
-def score_of(record: Record, select: Select) -> float | None:
-    """The higher the better: the selected metric of a validation, None where it has none."""
-    value = record.get(select.metric)
-    return None if value is None else float(value) if select.higher_is_better else -float(value)
-
-
-def require_numbers(experiment: Experiment, train: Feeds) -> None:
-    """Refuse, in one sentence, numbers that cannot be."""
-    require_positive(steps=experiment.steps)
-    if experiment.validate_every is not None:
-        require_positive(validate_every=experiment.validate_every)
-    sizes = each_feed(lambda one: one.size, train)
-    if isinstance(train, Mapping) != isinstance(experiment.batch_size, Mapping) or (
-        isinstance(train, Mapping) and set(train) != set(experiment.batch_size)  # type: ignore[arg-type]
-    ):
-        wanted = f"one for each of {', '.join(sorted(train))}" if isinstance(train, Mapping) else "a number"
-        raise ValueError(f"batch_size is {experiment.batch_size}; wanted {wanted}.")
-    each_feed(require_batch, sizes, experiment.batch_size)
-    for name, level in experiment.settings.items():
-        if np.ndim(level) or not np.isfinite(np.float32(level)):
-            raise ValueError(f"the setting {name} is {level}; wanted a finite number.")
-    for name, schedule in experiment.schedules.items():
-        require_within(name, schedule, experiment.steps)
-
-
-def require_batch(size: int, batch_size: int) -> None:
-    """Refuse a batch that the data cannot fill."""
-    require_positive(batch_size=batch_size)
-    if batch_size > size:
-        raise ValueError(f"batch_size is {batch_size}, more than the {size} training examples; choose a smaller one.")
-
-
-def require_positive(**values: int) -> None:
-    """Refuse what is less than one."""
-    for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}; wanted at least 1.")

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from vae.rates import KNOWN, Rates
 from vae.reference import Reference
 from vae.training import workdir as files
-from vae.training.experiment import Experiment, Host, Plan, planned, require_positive
+from vae.training.experiment import Experiment, Host
 from vae.training.identity import combined, flags, identity_of, numbers_of, versions
 from vae.training.journal import open_journal
+from vae.training.planning import Plan, planned, require_positive
 from vae.training.reading import require_read
 from vae.training.records import Record
 from vae.training.run import Run, train

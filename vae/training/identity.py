@@ -19,7 +19,8 @@ from jax.interpreters import partial_eval
 
 from vae.data.feeds import Feed, batch_like, each_feed
 from vae.training.digest import tree_sha256
-from vae.training.experiment import Experiment, Plan, planned, start_of
+from vae.training.experiment import Experiment
+from vae.training.planning import Plan, planned, start_of
 from vae.training.step import PARTS
 from vae.types import PyTree, Trained
 

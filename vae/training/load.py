@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from vae.reference import Reference
 from vae.training import workdir as files
 from vae.training.checkpoint import Checkpoints
-from vae.training.experiment import Experiment, Origin, model_of
+from vae.training.experiment import Experiment, Origin
 from vae.training.origin import experiment_of
+from vae.training.planning import model_of
 from vae.training.shapes import spec_from_json
 from vae.types import Data, Model, Trained
 

@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from vae.reference import name_of, named
+from vae.reference import locate, name_of
 from vae.training.experiment import Experiment, Origin
 
 T = TypeVar("T")
@@ -24,12 +24,12 @@ def origin_of(function: Callable, config: Any, report: Callable | None = None, u
 
 def experiment_of(origin: Origin) -> Experiment:
     """The experiment that a script made of its flags; its data are not read."""
-    return named(origin.function)(config_of(origin))
+    return locate(origin.function)(config_of(origin))
 
 
 def config_of(origin: Origin) -> Any:
     """The script's config, with its flags."""
-    return from_json(named(origin.config), origin.arguments)
+    return from_json(locate(origin.config), origin.arguments)
 
 
 def to_json(value: Any) -> Any:

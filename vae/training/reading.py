@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
 from vae.data.feeds import Feed
-from vae.training.experiment import Plan
+from vae.training.planning import Plan
 from vae.training.state import usable_params
 from vae.training.validation import terms_of_feed
 from vae.types import PyTree, Settings, Trained, settings_asked_for

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae.objectives import CollapseWatch, judge, judge_all
-from vae.training.experiment import Host, Plan, score_of
+from vae.objectives import CollapseWatch, collapse_after, collapse_after_all
+from vae.training.experiment import Host
 from vae.training.interrupt import interruptions
 from vae.training.journal import Journal, Pending
 from vae.training.loop import chunk_length, has_convolution, spans
+from vae.training.planning import Plan, score_of
 from vae.training.progress import progress_bar
 from vae.training.records import Record
 from vae.training.state import TrainState
@@ -47,7 +48,7 @@ def train(run: Run, journal: Journal, state: TrainState, pending: Pending) -> tu
     if step >= steps or host.stop(journal.records):
         return state, None
     journal.begin(step)
-    watch = judge_all(CollapseWatch(warmed_up(plan)), journal.records)
+    watch = collapse_after_all(CollapseWatch(warmed_up(plan)), journal.records)
     lengths = list(spans(step, steps, periods(run), length_of_chunk(run)))
     plan.program.compile(state, step, lengths[0])
     window: list[Any] = [{name: np.asarray(values) for name, values in pending.items()}] if pending else []
@@ -128,7 +129,7 @@ def examples_per_step(plan: Plan) -> int:
 
 def warn_of_collapse(watch: CollapseWatch, record: Record) -> CollapseWatch:
     """Log the sentence that says that the posterior has collapsed onto the prior, once per run."""
-    watch, sentence = judge(watch, record)
+    watch, sentence = collapse_after(watch, record)
     if sentence:
         logger.warning(sentence)
     return watch

@@ -10,9 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae.objectives import CollapseWatch, judge
-from vae.training.experiment import Experiment, Host, Plan, key_of, planned, require_numbers, score_of, start_of
+from vae.objectives import CollapseWatch, collapse_after
+from vae.training.experiment import Experiment, Host
 from vae.training.loop import chunk_length, has_convolution, spans
+from vae.training.planning import Plan, key_of, planned, require_numbers, score_of, start_of
 from vae.training.progress import progress_bar
 from vae.training.reading import require_read
 from vae.training.records import Record
@@ -196,7 +197,7 @@ def records_of(plan: Plan, window: list, step: int) -> list[Record]:
 def noted(member: Member, record: Record, watch: CollapseWatch) -> CollapseWatch:
     """Keep a member's record, and say where it shows a collapse."""
     member.records.append({name: value for name, value in record.items() if name != "images_per_second"})
-    watch, sentence = judge(watch, record)
+    watch, sentence = collapse_after(watch, record)
     if sentence:
         logger.warning(f"{member.name}: {sentence}")
     if record["skipped_steps"]:
