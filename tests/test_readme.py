@@ -5,6 +5,7 @@ from pathlib import Path
 
 import chex
 import jax
+import numpy as np
 import pytest
 
 import vae
@@ -30,7 +31,10 @@ def test_the_experiment_of_the_readme_runs_and_loads(readme):
 
 
 def test_the_lines_that_vary_a_run_are_right(readme):
-    small = readme["experiment"]._replace(steps=4, schedules={})
+    images = np.zeros((40, 4, 4, 1), np.float32)
+    model = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4])
+    data = vae.data.Splits(images, validation=images[:5], test=images[:5])
+    small = readme["experiment"]._replace(data=data, model=model, steps=4, batch_size=8, schedules={})
     names = readme | {
         "experiment": small,
         "prior_over": lambda trained: small,

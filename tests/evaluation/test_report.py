@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import toys
 
-from experiments.evaluate import bound, rows
 from vae import likelihoods, models, networks, posteriors, priors
 from vae.distributions import Normal, is_density
 from vae.evaluation import elbo_terms, importance_sampled_evidence
@@ -19,6 +18,7 @@ from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import Evidence
 from vae.evaluation.report import OF_THE_BOUND, bits_per_dim, compact, evidence_summary, report
 from vae.objectives import analytic, no_rate
+from vae.reports.evaluation import bound, rows
 from vae.types import Data, Trained
 
 RNG = np.random.default_rng(0)

@@ -25,7 +25,8 @@ def batch(values=()):
 def loss_of(objective, given, model=None, params=None):
     model = toys.two_groups(bottom_up=False) if model is None else model
     params, state = (params, ()) if params is not None else model.init(KEY)
-    return objective.loss(params, Carried(state, objective.init(KEY)[1]), KEY, given, SETTINGS, model)
+    carried = Carried(state, objective.init(KEY)[1])
+    return jax.jit(lambda params, given: objective.loss(params, carried, KEY, given, SETTINGS, model))(params, given)
 
 
 def log_joint():
@@ -49,7 +50,7 @@ def test_the_bound_in_closed_form_is_the_joint_density_on_average():
         params, state = model.init(KEY)
         return objective.loss(params, Carried(state, ()), key, batch((jnp.asarray(ANCESTOR), None)), SETTINGS, model)[0]
 
-    losses = np.asarray(jax.vmap(loss)(jax.random.split(KEY, 2000)), np.float64)
+    losses = np.asarray(jax.jit(jax.vmap(loss))(jax.random.split(KEY, 2000)), np.float64)
     error = losses.std(ddof=1) / np.sqrt(len(losses))
     assert abs(-losses.mean() - log_joint().mean()) < 5 * error
 
@@ -96,12 +97,11 @@ def test_the_losses_of_feeds_add_up_with_their_weights():
         key = jax.random.fold_in(KEY, list(LABELLED).index(name))
         return LABELLED[name].loss(params, Carried(state, ()), key, both[name], SETTINGS, model)[0]
 
-    expected = jax.tree.map(
-        lambda a, b: 3.0 * a + b, *(jax.value_and_grad(alone)(params, name) for name in ("labelled", "unlabelled"))
-    )
+    graded = jax.jit(jax.value_and_grad(alone), static_argnums=1)
+    expected = jax.tree.map(lambda a, b: 3.0 * a + b, *(graded(params, name) for name in ("labelled", "unlabelled")))
     jax.tree.map(
         lambda found, wanted: np.testing.assert_allclose(found, wanted, rtol=1e-5),
-        jax.value_and_grad(total)(params, 3.0),
+        jax.jit(jax.value_and_grad(total))(params, 3.0),
         expected,
     )
 
@@ -112,8 +112,14 @@ def test_players_of_one_feed_are_paid_by_the_other_too():
     alone = LABELLED | {"b": objectives.partially_importance_weighted(2, 2)}
     model = toys.two_groups(bottom_up=False)
     params, state = model.init(KEY)
-    second = alone["b"].loss(params, Carried(state, ()), jax.random.fold_in(KEY, 1), batch(), SETTINGS, model)[0]
-    first = vae.elbo().loss(params, Carried(state, ()), jax.random.fold_in(KEY, 0), batch(), SETTINGS, model)[0]
+
+    @jax.jit
+    def both(params):
+        parts = zip((vae.elbo(), alone["b"]), (0, 1), strict=True)
+        keys = [(each, jax.random.fold_in(KEY, i)) for each, i in parts]
+        return [each.loss(params, Carried(state, ()), key, batch(), SETTINGS, model)[0] for each, key in keys]
+
+    first, second = both(params)
     for player in ("posterior", "generative"):
         assert float(losses[player]) == pytest.approx(float(first + second[player]), rel=1e-5)
 
