@@ -19,7 +19,7 @@ from vae.objectives import analytic, batch_mean, log_ratio, terms_of
 from vae.objectives import plain as plain_objective
 from vae.training.digest import tree_sha256
 from vae.training.load import load_run
-from vae.training.planning import splits_of
+from vae.training.planning import planned, splits_of
 from vae.training.workdir import read_config
 
 # Batches
@@ -388,3 +388,55 @@ def test_the_model_is_traced_once_to_train_and_once_to_validate(tmp_path, reside
     data = SPLITS._replace(train=feed(X, resident=resident))
     fit(tmp_path / "run", model=MODEL._replace(infer=infer), data=data, settings={"beta": 1.0}, steps=7, log_every=3)
     assert sorted(traced) == [False, True]
+
+
+# Numbers
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"steps": 20.5}, "steps is 20.5; wanted a whole number"),
+        ({"steps": True}, "steps is True; wanted a whole number"),
+        ({"batch_size": "8"}, "batch_size is '8'; wanted a whole number"),
+        ({"validate_every": 2.0}, "validate_every is 2.0; wanted a whole number"),
+        ({"average_decay": 1}, "average_decay is 1; wanted a number from 0 to below 1"),
+        ({"average_decay": float("nan")}, "average_decay is nan"),
+        ({"seed": 2**32}, "the seed is 4294967296; wanted one from 0 to 4294967295"),
+        ({"seed": -1}, "the seed is -1"),
+        ({"seed": jax.random.split(jax.random.key(0))}, r"the seed is \(2,\) keys; wanted one"),
+        ({"settings": {"beta": "x"}}, "the setting beta is 'x'; wanted a finite number"),
+        ({"settings": {"beta": 1e39}}, r"the setting beta is 1e\+39"),
+        ({"metrics": {"step": lambda trained: 0.0}}, "the metrics are called step, as what is recorded anyway"),
+        ({"select": "foo"}, "selected by 'foo'; wanted one of elbo, log_likelihood, kl"),
+        ({"data": np.array([["a"]] * 40)}, "the data hold values of type <U1; wanted real numbers"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(changed, message):
+    with pytest.raises(ValueError, match=message):
+        planned(EXPERIMENT._replace(**changed))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"settings": [1.0]}, "settings is a list; wanted a mapping"),
+        ({"settings": {"beta": 1.0}, "schedules": {"beta": 0.5}}, "the schedule of beta is 0.5; wanted a function of the step"),
+        ({"optimiser": lambda settings: None}, "the optimiser is None; wanted an optax transformation"),
+    ],
+)
+def test_what_is_of_another_kind_is_refused_in_one_sentence(changed, message):
+    with pytest.raises(TypeError, match=message):
+        planned(EXPERIMENT._replace(**changed)).start()
+
+
+def test_numpy_numbers_are_numbers_also_in_the_files(tmp_path):
+    given = {"steps": np.int64(2), "batch_size": np.int32(10), "average_decay": np.float32(0.5), "seed": np.int64(3)}
+    fit(tmp_path / "run", log_every=np.int64(2), **given)
+    found = read_config(tmp_path / "run")["run"]
+    assert (found["steps"], found["batch_size"], found["average_decay"], found["seed"]) == (2, 10, 0.5, 3)
+
+
+def test_a_metric_is_one_number():
+    with pytest.raises(TypeError, match="the metric size gave None; wanted one number"):
+        fit(steps=1, metrics={"size": lambda trained: None})

@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike
 from vae.types import Batch, Data, Key, PyTree
 
 RESIDENT_BYTES = 4 * 2**30
+REFUSED_KINDS = "OSUMmc"
+"""Of NumPy's types: objects, strings, dates and complex numbers."""
 
 
 class Feed(NamedTuple):
@@ -97,6 +99,8 @@ def feed(
     if 0 in sizes:
         raise ValueError("the data hold no examples; wanted at least one: check the split or the path.")
     for leaf in leaves:
+        if leaf.dtype.kind in REFUSED_KINDS:
+            raise ValueError(f"the data hold values of type {leaf.dtype}; wanted real numbers: encode them first.")
         if np.issubdtype(leaf.dtype, np.floating) and not np.all(np.isfinite(leaf)):
             raise ValueError("the data hold NaN or infinite values; remove those examples, or mask them in the likelihood.")
     if resident is None:

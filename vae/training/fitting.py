@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 from vae.rates import KNOWN, Rates
 from vae.reference import Reference
 from vae.training import workdir as files
+from vae.training.checking import checked_host
 from vae.training.experiment import Experiment, Host
 from vae.training.identity import combined, flags, identity_of, numbers_of, versions
 from vae.training.journal import open_journal
-from vae.training.planning import Plan, planned, require_positive
+from vae.training.planning import Plan, planned
 from vae.training.reading import require_read
 from vae.training.records import Record
 from vae.training.run import Run, train
@@ -81,9 +82,8 @@ def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | 
     Raises RunError for a work directory that cannot be used, DivergedError when many steps in a row had no finite gradient,
     ValueError for numbers out of range and for settings that nothing reads.
     """
-    host = Host() if host is None else host
+    host = checked_host(host)
     plan = planned(experiment._replace(validate_every=period_of_validation(experiment, workdir)))
-    require_positive(log_every=host.log_every, **({} if host.save_every is None else {"save_every": host.save_every}))
     validate = validator(plan.objective, plan.splits.validation)
     require_read(plan)
     config = None if workdir is None else config_of(plan, host)

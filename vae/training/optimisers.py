@@ -36,10 +36,11 @@ def at_settings(optimiser: Optimiser, settings: Settings) -> optax.GradientTrans
         return by_player({player: at_settings(each, settings) for player, each in optimiser.items()})
     if isinstance(optimiser, optax.GradientTransformation):
         return _multiplied(optimiser, settings)
-    if callable(optimiser):
-        return optimiser(settings)
+    built = optimiser(settings) if callable(optimiser) else optimiser
+    if isinstance(built, optax.GradientTransformation):
+        return built
     raise TypeError(
-        f"the optimiser is {optimiser!r}; wanted an optax transformation, a function from settings to one, or one per player."
+        f"the optimiser is {built!r}; wanted an optax transformation, a function from settings to one, or one per player."
     )
 
 

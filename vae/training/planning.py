@@ -12,7 +12,7 @@ from vae.data.dataset import Dataset
 from vae.data.feeds import Feed, Splits, each_feed, feed, gather
 from vae.data.view import image_splits
 from vae.reference import Reference, resolve
-from vae.schedules import require_within
+from vae.training.checking import checked, seed_of
 from vae.training.experiment import Experiment, Select
 from vae.training.loop import Feeds, Program, make_program, prepared_at, rows_of_feeds, stored_example
 from vae.training.records import Record
@@ -65,15 +65,13 @@ def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
     Raises ValueError for numbers out of range, TypeError for what is no data, model or optimiser.
     """
     splits = splits_of(experiment.data)
-    require_numbers(experiment, splits.train)
+    experiment = checked(experiment, splits.train)
     spec = spec_of(splits.train)
     model = model_of(experiment.model, spec)
-    schedules = dict(experiment.schedules)
     objective = objective_of(experiment.objective, splits)
-    train_step = make_train_step(model, objective, experiment.optimiser, schedules, experiment.average_decay)
+    train_step = make_train_step(model, objective, experiment.optimiser, experiment.schedules, experiment.average_decay)
     options = {} if lift is None else {"lift": lift}
-    settings = dict(experiment.settings)
-    experiment = experiment._replace(objective=objective, schedules=schedules, settings=settings)
+    experiment = experiment._replace(objective=objective)
     return Plan(
         experiment=experiment,
         splits=splits,
@@ -165,15 +163,9 @@ def objective_of(objective: Objective | Callable[[Splits], Objective], splits: S
 
 
 def key_of(seed: int | Key) -> Key:
-    """A typed key, or that of a seed.
-
-    Raises ValueError for what is neither: a key of `jax.random.PRNGKey` too, whose kind is not written in it.
-    """
-    if isinstance(seed, jax.Array) and jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key):
-        return seed
-    if np.ndim(seed) or not isinstance(seed, int | np.integer) or isinstance(seed, bool):
-        raise ValueError(f"the seed is {seed!r}; wanted a whole number or a key of jax.random.key.")
-    return jax.random.key(int(seed))
+    """A typed key, or that of a seed."""
+    given = seed_of(seed)
+    return jax.random.key(given) if isinstance(given, int) else given
 
 
 def selection(experiment: Experiment, objective: Objective) -> Select:
@@ -191,36 +183,3 @@ def score_of(record: Record, select: Select) -> float | None:
     """The higher the better: the selected metric of a validation, None where it has none."""
     value = record.get(select.metric)
     return None if value is None else float(value) if select.higher_is_better else -float(value)
-
-
-def require_numbers(experiment: Experiment, train: Feeds) -> None:
-    """Refuse, in one sentence, numbers that cannot be."""
-    require_positive(steps=experiment.steps)
-    if experiment.validate_every is not None:
-        require_positive(validate_every=experiment.validate_every)
-    sizes = each_feed(lambda one: one.size, train)
-    if isinstance(train, Mapping) != isinstance(experiment.batch_size, Mapping) or (
-        isinstance(train, Mapping) and set(train) != set(experiment.batch_size)  # type: ignore[arg-type]
-    ):
-        wanted = f"one for each of {', '.join(sorted(train))}" if isinstance(train, Mapping) else "a number"
-        raise ValueError(f"batch_size is {experiment.batch_size}; wanted {wanted}.")
-    each_feed(require_batch, sizes, experiment.batch_size)
-    for name, level in experiment.settings.items():
-        if np.ndim(level) or not np.isfinite(np.float32(level)):
-            raise ValueError(f"the setting {name} is {level}; wanted a finite number.")
-    for name, schedule in experiment.schedules.items():
-        require_within(name, schedule, experiment.steps)
-
-
-def require_batch(size: int, batch_size: int) -> None:
-    """Refuse a batch that the data cannot fill."""
-    require_positive(batch_size=batch_size)
-    if batch_size > size:
-        raise ValueError(f"batch_size is {batch_size}, more than the {size} training examples; choose a smaller one.")
-
-
-def require_positive(**values: int) -> None:
-    """Refuse what is less than one."""
-    for name, value in values.items():
-        if value < 1:
-            raise ValueError(f"{name} is {value}; wanted at least 1.")

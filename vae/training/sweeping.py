@@ -11,13 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae.objectives import CollapseWatch, collapse_after
+from vae.training.checking import checked_host, level_of, seed_of, whole
 from vae.training.experiment import Experiment, Host
-from vae.training.loop import chunk_length, has_convolution, spans
-from vae.training.planning import Plan, key_of, planned, require_numbers, score_of, start_of
+from vae.training.loop import Feeds, chunk_length, has_convolution, spans
+from vae.training.planning import Plan, key_of, planned, score_of, start_of
 from vae.training.progress import progress_bar
 from vae.training.reading import require_read
 from vae.training.records import Record
-from vae.training.run import due, examples_per_step, warmed_up, window_record
+from vae.training.run import due, examples_per_step, user_metrics, warmed_up, window_record
 from vae.training.state import TrainState
 from vae.training.sweep_tables import figure_of, table_of
 from vae.training.validation import validator
@@ -107,17 +108,27 @@ def sweep(
 
     Raises ValueError for a setting that nothing reads, for levels that cannot be, and for zipped lists of different lengths.
     """
-    host = Host() if host is None else host
+    host = checked_host(host)
     lift = lift or (one_after_another if jax.default_backend() == "cpu" else side_by_side)
     levels = combinations(settings or {}, zip or {})
     plan = planned(experiment._replace(settings={**experiment.settings, **levels[0]}), lift)
     for level in levels:
-        require_numbers(plan.experiment._replace(settings=level), plan.splits.train)
+        for name, value in level.items():
+            level_of(name, value)
+    require_resident(plan.splits.train)
     validate = validator(plan.objective, plan.splits.validation)
     require_read(plan)
     members = [Member(seed, level, []) for level in levels for seed in seeds_of(experiment, seeds)]
     states = start_all(plan, members)
     return train_all(plan, host, validate, members, states)
+
+
+def require_resident(train: Feeds) -> None:
+    """Refuse data that are gathered on the host: every run has an order of its own."""
+    if not all(feed.resident for feed in (train.values() if isinstance(train, Mapping) else (train,))):
+        raise ValueError(
+            "a sweep got data that are streamed from the host; wanted them on the device: feed(..., resident=True)."
+        )
 
 
 def combinations(settings: Mapping[str, Sequence[float]], zipped: Mapping[str, Sequence[float]]) -> list[dict[str, float]]:
@@ -142,15 +153,14 @@ def zip_names(zipped: Mapping[str, Sequence[float]], index: int) -> list[tuple[s
 
 def seeds_of(experiment: Experiment, seeds: int | Sequence[int | Key]) -> list:
     """The seeds of a sweep: those given, or so many from the experiment's own on."""
-    if not isinstance(seeds, int):
+    if not isinstance(seeds, int | np.integer):
         if len(seeds) == 0:
             raise ValueError("the sweep got no seeds; wanted a number of them, or a list.")
-        return list(seeds)
-    if seeds < 1:
-        raise ValueError(f"seeds is {seeds}; wanted at least 1.")
-    if not isinstance(experiment.seed, int):
+        return [seed_of(seed) for seed in seeds]
+    count = whole("seeds", seeds)
+    if not isinstance(experiment.seed, int | np.integer):
         raise ValueError("the experiment's seed is a key, from which none can be counted; wanted a number, or a list of seeds.")
-    return [experiment.seed + i for i in range(seeds)]
+    return [seed_of(int(experiment.seed) + i) for i in range(count)]
 
 
 def start_all(plan: Plan, members: Sequence[Member]) -> TrainState:
@@ -211,11 +221,11 @@ def validated(plan: Plan, validate: Any, members: list[Member], states: TrainSta
     for i, member in enumerate(members):
         trained = plan.trained(run_of(states, i))
         record: Record = {"step": step, "split": "validation"} | ({} if validate is None else validate(trained))
-        record |= {name: float(metric(trained)) for name, metric in plan.experiment.metrics.items()}
+        record |= user_metrics(plan, trained)
         score = score_of(record, plan.select)
         if len(record) > 2:
             member.records.append(record)
-        better[i] = score is not None and np.isfinite(score) and score > scores[i]
+        better[i] = score is not None and np.isfinite(score) and score >= scores[i]  # the newer of equals, as a run keeps it
         scores[i] = score if better[i] else scores[i]
 
     def chosen(new, old):
