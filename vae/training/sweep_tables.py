@@ -38,6 +38,8 @@ def table_of(members: Sequence[Any], metric: str | None = None) -> str:
     metric: the only number to show; None for all that every member has.
     """
     found = [last_numbers(member) for member in members]
+    if metric is not None and metric not in found[0]:
+        raise ValueError(f"the runs have no number {metric!r}; wanted one of {', '.join(found[0])}.")
     shown = [metric] if metric else [name for name in found[0] if all(name in each for each in found)]
     of = {id(member): each for member, each in zip(members, found, strict=True)}
     header = [*members[0].settings, "seeds", *shown]

@@ -136,6 +136,9 @@ def combinations(settings: Mapping[str, Sequence[float]], zipped: Mapping[str, S
     for name, values in {**settings, **zipped}.items():
         if np.ndim(values) != 1 or len(values) == 0:
             raise ValueError(f"the sweep got {name} = {values!r}; wanted a list of one level or more.")
+        levels = {float(level_of(name, value)) for value in values}
+        if name in settings and len(levels) < len(values):
+            raise ValueError(f"the sweep got {name} = {values!r}; wanted each level once: give more seeds for more runs.")
     if twice := sorted(set(settings) & set(zipped)):
         raise ValueError(f"{', '.join(twice)} stands in settings and in zip; wanted each name in one of them.")
     lengths = {name: len(values) for name, values in zipped.items()}
