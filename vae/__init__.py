@@ -74,6 +74,9 @@ if not TYPE_CHECKING:
             return getattr(importlib.import_module(LAZY_NAMES[name]), name)
         raise AttributeError(f"module 'vae' has no attribute {name!r}")
 
+    def __dir__() -> list[str]:
+        return __all__
+
 
 __all__ = [
     "Batch",

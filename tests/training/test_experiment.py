@@ -20,7 +20,7 @@ from vae.objectives import plain as plain_objective
 from vae.training.digest import tree_sha256
 from vae.training.load import load_run
 from vae.training.planning import planned, splits_of
-from vae.training.workdir import read_config
+from vae.training.workdir import RunError, read_config
 
 # Batches
 
@@ -321,12 +321,13 @@ def test_validate_every_decides_when(validate_every, steps):
     assert [record["step"] for record in records] == steps
 
 
-def test_the_period_that_was_chosen_stays_when_the_steps_are_raised(tmp_path):
-    """Ten validations of 20 steps are one every 2; of 40 they would be one every 4."""
+def test_a_period_that_nobody_gave_follows_the_steps_and_one_that_was_given_stays(tmp_path):
+    """Ten validations of the whole run, also where it was shorter before."""
     fit(tmp_path / "run", steps=20, validate_every=None)
     raised = fit(tmp_path / "run", steps=40, validate_every=None)
-    assert [record["step"] for record in validations(raised.records)] == list(range(2, 41, 2))
-    assert [record["step"] for record in validations(fit(steps=40, validate_every=None).records)] == list(range(4, 41, 4))
+    assert [record["step"] for record in validations(raised.records)] == [*range(2, 21, 2), *range(24, 41, 4)]
+    with pytest.raises(RunError, match="validate_every is None there, 5 now"):
+        fit(tmp_path / "run", steps=40, validate_every=5)
 
 
 class Killed(Exception):

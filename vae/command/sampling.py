@@ -57,7 +57,8 @@ def main(config: Config) -> int:
     values = generate.sample_prior(loaded.trained, key, **rows, temperature=config.temperature)
     means = np.asarray(generate.decode_means(loaded.trained, values, context=context))
     groups = {"latents" if i == 0 else f"latents_{i}": np.asarray(value) for i, value in enumerate(values)}
-    arrays: dict[str, Any] = {"images": means, **groups}
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(context)]
+    arrays: dict[str, Any] = {"images": means, **groups, **({"context": leaves[0]} if len(leaves) == 1 else {})}
     output.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(output.with_suffix(".npz"), **arrays)
     drawn = draw(loaded, means, names, config, output)

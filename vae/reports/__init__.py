@@ -1,3 +1,7 @@
-"""What is made of an evaluation for people to look at: the figures of a trained model."""
+"""What people look at of trained models: numbers with errors and figures of one (`evaluate`), or of several (`compare`)."""
 
+from vae.reports.comparing import Comparison as Comparison
+from vae.reports.comparing import compare as compare
+from vae.reports.evaluation import Report as Report
+from vae.reports.evaluation import evaluate as evaluate
 from vae.reports.figures import figures_of as figures_of

@@ -13,11 +13,12 @@ from vae.data.feeds import each_feed
 from vae.schedules import require_within
 from vae.training.experiment import Experiment, Host
 from vae.training.loop import BatchSize, Feeds
-from vae.types import Key
+from vae.types import Key, Trained
 
 RESERVED = ("step", "split", "elbo", "kl", "log_likelihood", "rate", "score")
 """Names in the record of a validation that no metric of a user's may take."""
 
+KIND_OF_KEY = "threefry2x32"
 SEEDS = 2**32
 """How many seeds there are: the key of a larger one would be that of a smaller one."""
 
@@ -36,6 +37,8 @@ def checked(experiment: Experiment, train: Feeds) -> Experiment:
         require_within(name, schedule, steps)
     if taken := sorted(set(named_values("metrics", experiment.metrics)) & set(RESERVED)):
         raise ValueError(f"the metrics are called {', '.join(taken)}, as what is recorded anyway; give them other names.")
+    if not (experiment.start is None or isinstance(experiment.start, Trained | Mapping)):
+        raise TypeError(f"start is a {type(experiment.start).__name__}; wanted a vae.Trained (fitted.trained), or parameters.")
     return experiment._replace(
         steps=steps,
         seed=seed_of(experiment.seed),
@@ -93,6 +96,11 @@ def seed_of(seed: Any) -> int | Key:
     Raises ValueError for what is neither: a key of `jax.random.PRNGKey` too, whose kind is not written in it.
     """
     if isinstance(seed, jax.Array) and jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key):
+        if seed.dtype != jax.eval_shape(lambda: jax.random.key(0, impl=KIND_OF_KEY)).dtype:
+            raise ValueError(
+                f"the seed is a key of the kind {jax.random.key_impl(seed)}; wanted {KIND_OF_KEY}, since the noise of the "
+                "examples of a batch is independent only with that."
+            )
         if seed.shape:
             raise ValueError(f"the seed is {seed.shape} keys; wanted one: index them, or give them to vae.sweep.")
         return seed

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from vae.rates import KNOWN, Rates
 from vae.reference import Reference
-from vae.training import workdir as files
 from vae.training.checking import checked_host
 from vae.training.experiment import Experiment, Host
 from vae.training.identity import combined, flags, identity_of, numbers_of, versions
@@ -83,7 +82,7 @@ def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | 
     ValueError for numbers out of range and for settings that nothing reads.
     """
     host = checked_host(host)
-    plan = planned(experiment._replace(validate_every=period_of_validation(experiment, workdir)))
+    plan = planned(experiment)
     validate = validator(plan.objective, plan.splits.validation)
     require_read(plan)
     config = None if workdir is None else config_of(plan, host)
@@ -114,13 +113,6 @@ def names_of_rates(rates: Rates) -> list[str] | None:
     """How an evaluation can find the objective's rates again, where they are the library's own; None where they are not."""
     given = tuple(rates) if isinstance(rates, Sequence) else (rates,)
     return [KNOWN[rate] for rate in given] if all(rate in KNOWN for rate in given) else None
-
-
-def period_of_validation(experiment: Experiment, workdir: str | Path | None) -> int | None:
-    """The period given; where none is, that of the run that is resumed, since raising its steps must not move it."""
-    if experiment.validate_every is not None or workdir is None or not (Path(workdir) / files.CONFIG).is_file():
-        return experiment.validate_every
-    return files.read_config(workdir)["run"].get("validate_every")
 
 
 def data_sha256(digests: Mapping[str, str]) -> str:

@@ -22,6 +22,7 @@ from vae.training.digest import tree_sha256
 from vae.training.experiment import Experiment
 from vae.training.planning import Plan, planned, start_of
 from vae.training.step import PARTS
+from vae.training.validation import validation_program
 from vae.types import PyTree, Trained
 
 VERSIONED = ("vae", "jax", "flax", "optax")
@@ -43,8 +44,9 @@ def identity(experiment: Experiment) -> dict[str, str]:
     """Digests of everything that decides the numbers of an experiment, by part: equal exactly if it is the same run.
 
     "step" is one training step, of which "model", "objective", "optimiser", "schedules" and "prepare" name the parts; "start"
-    the state before the first; "train" and "validation" the data in their order; "parent/NAME" the models it stands on;
-    "numbers" those that a person gave, the seed, the levels of the settings and how many steps among them.
+    the state before the first; "evaluation" the program that validates, but for the code of one's own metrics; "train" and
+    "validation" the data in their order; "parent/NAME" the models it stands on; "numbers" those that a person gave, the seed,
+    the levels of the settings and how many steps among them.
     """
     plan = planned(experiment)
     return identity_of(plan) | {"numbers": hashlib.sha256(json.dumps(numbers_of(plan), sort_keys=True).encode()).hexdigest()}
@@ -59,8 +61,9 @@ def numbers_of(plan: Plan) -> dict[str, Any]:
         "seed": seed_as_json(experiment.seed),
         "settings": {name: float(level) for name, level in experiment.settings.items()},
         "average_decay": experiment.average_decay,
-        "validate_every": plan.validate_every,
+        "validate_every": experiment.validate_every,
         "select": list(plan.select),
+        "metrics": sorted(experiment.metrics),
     }
 
 
@@ -77,7 +80,14 @@ def identity_of(plan: Plan) -> dict[str, str]:
     digests |= {f"train/{name}": digest for name, digest in trains.items()} if isinstance(trains, dict) else {"train": trains}
     if plan.splits.validation is not None:
         digests["validation"] = combined(feed_digest(plan.splits.validation), prepare_digest(plan.splits.validation))
+        digests["evaluation"] = evaluation_digest(plan, plan.splits.validation)
     return digests | {f"parent/{name}": trained_digest(parent) for name, parent in plan.experiment.parents.items()}
+
+
+def evaluation_digest(plan: Plan, validation: Feed) -> str:
+    """Of the program that validates, without training: the model in evaluation, and how its groups are charged there."""
+    trained = jax.eval_shape(plan.trained, jax.eval_shape(plan.start))
+    return program_digests(validation_program(plan.objective, validation, trained))["step"]
 
 
 def start_digest(plan: Plan) -> str:
@@ -122,7 +132,7 @@ def prepare_digest(feed: Feed) -> str:
 def program_digests(program: ClosedJaxpr) -> dict[str, str]:
     """One digest of a whole traced program, "step", and one of each part that its scopes name."""
     hashes = {part: hashlib.sha256() for part in PARTS}
-    whole = hashlib.sha256(_UNTOLD.sub("", str(program.jaxpr)).encode())
+    whole = hashlib.sha256(_UNTOLD.sub("", program.jaxpr.pretty_print(use_color=False)).encode())
     for part, text, constants in equations(program, ""):
         own = [hashes[part]] if part else []
         for digest in own:

@@ -12,11 +12,12 @@ from vae.data.dataset import Dataset
 from vae.data.feeds import Feed, Splits, each_feed, feed, gather
 from vae.data.view import image_splits
 from vae.reference import Reference, resolve
-from vae.training.checking import checked, seed_of
+from vae.training.checking import KIND_OF_KEY, checked, seed_of
 from vae.training.experiment import Experiment, Select
 from vae.training.loop import Feeds, Program, make_program, prepared_at, rows_of_feeds, stored_example
+from vae.training.optimisers import at_settings
 from vae.training.records import Record
-from vae.training.state import TrainState, initial_state, usable_params, with_params
+from vae.training.state import TrainState, initial_state, usable_params, with_model_state, with_params
 from vae.training.step import Batches, make_train_step, settings_at
 from vae.training.validation import names_of
 from vae.types import Data, Key, Model, Objective, PyTree, Settings, Trained
@@ -93,9 +94,20 @@ def start_of(
     levels = experiment.settings if settings is None else settings
     average = experiment.average_decay is not None
     state = initial_state(model, objective, experiment.optimiser, key, levels, average=average)
-    if experiment.start is None:
-        return state
-    return with_params(state, experiment.start.params if isinstance(experiment.start, Trained) else experiment.start)
+    return state if experiment.start is None else started(state, experiment)
+
+
+def started(state: TrainState, experiment: Experiment) -> TrainState:
+    """A first state with the parameters that the experiment starts from, and what their model carried; the optimiser's anew.
+
+    A player that they do not have (an objective's discriminator) keeps its own.
+    """
+    given = experiment.start
+    params: Any = given.params if isinstance(given, Trained) else given
+    state = with_params(state, {**state.params, **params})
+    optimiser = at_settings(experiment.optimiser, Settings(state.settings, training=True))
+    state = state._replace(optimiser_state=optimiser.init(state.params))
+    return state if not isinstance(given, Trained) else with_model_state(state, given.model_state)
 
 
 def batch_at(experiment: Experiment, step: int) -> Batches:
@@ -106,6 +118,8 @@ def batch_at(experiment: Experiment, step: int) -> Batches:
     >>> vae.batch_at(experiment._replace(batch_size=16), 3).x.shape
     (16, 8, 8, 1)
     """
+    if step < 0 or step != int(step):
+        raise ValueError(f"the step is {step}; wanted a whole number from 0 on.")
     splits, key = splits_of(experiment.data), key_of(experiment.seed)
     rows = rows_of_feeds(splits.train, key, jnp.asarray(step), 1, experiment.batch_size)
     stored = each_feed(
@@ -117,6 +131,8 @@ def batch_at(experiment: Experiment, step: int) -> Batches:
 def splits_of(data: Any) -> Splits:
     """The splits of whatever an experiment was given as its data, each of them a feed."""
     data = resolve(data) if isinstance(data, Reference) else data() if callable(data) else data
+    if isinstance(data, str):
+        raise TypeError(f"the data are the text {data!r}; wanted arrays, a feed or splits: vae.data.image_splits({data!r}).")
     if isinstance(data, Dataset):
         data = image_splits(data)
     if not isinstance(data, Splits):
@@ -165,7 +181,7 @@ def objective_of(objective: Objective | Callable[[Splits], Objective], splits: S
 def key_of(seed: int | Key) -> Key:
     """A typed key, or that of a seed."""
     given = seed_of(seed)
-    return jax.random.key(given) if isinstance(given, int) else given
+    return jax.random.key(given, impl=KIND_OF_KEY) if isinstance(given, int) else given
 
 
 def selection(experiment: Experiment, objective: Objective) -> Select:
@@ -177,6 +193,17 @@ def selection(experiment: Experiment, objective: Objective) -> Select:
     if select.metric not in known:
         raise ValueError(f"the best is to be selected by {select.metric!r}; wanted one of {', '.join(known)}.")
     return select
+
+
+def user_metrics(experiment: Experiment, trained: Trained) -> Record:
+    """The experiment's own metrics of a trained model; TypeError names one that is no number."""
+    found: Record = {}
+    for name, metric in experiment.metrics.items():
+        value = metric(trained)
+        if value is None or np.ndim(value):
+            raise TypeError(f"the metric {name} gave {value!r}; wanted one number.")
+        found[name] = float(value)
+    return found
 
 
 def score_of(record: Record, select: Select) -> float | None:

@@ -1,7 +1,5 @@
 """Which settings a run reads: judged by dataflow through its traced step and its validation, whoever reads them."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import jax
@@ -9,34 +7,56 @@ import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
 from vae.data.feeds import Feed
-from vae.training.planning import Plan
-from vae.training.state import usable_params
-from vae.training.validation import terms_of_feed
-from vae.types import PyTree, Settings, Trained, settings_asked_for
+from vae.training.planning import Plan, start_of, user_metrics
+from vae.training.validation import validation_program
+from vae.types import settings_asked_for
 
 
 def require_read(plan: Plan) -> None:
-    """Refuse a setting that changes nothing, neither a step nor what the validation finds.
+    """Refuse a setting that changes nothing: no step, no start, nothing in evaluation, and no metric.
 
     Raises ValueError naming the settings that nothing reads, and those that something does.
     """
     names = set(plan.experiment.settings)
     with settings_asked_for() as asked:
         read = read_by_step(plan)
-        if plan.splits.validation is not None and not names <= read:
-            read |= read_by(partial(validated_at, plan, plan.splits.validation), plan.experiment.settings)
+        for further in (read_by_start, read_in_evaluation, asked_by_metrics):
+            read |= set() if names <= read else further(plan)
     if unread := sorted(names - read):
         known = ", ".join(sorted(read | asked - set(unread))) or "no setting"
         raise ValueError(f"nothing in this run reads {', '.join(unread)}; it reads {known}: correct the name or leave it out.")
 
 
-def validated_at(plan: Plan, validation: Feed, settings: Mapping[str, Any]) -> PyTree:
-    """The terms of the validation as a function of the settings; to be traced, not computed."""
-    state = jax.eval_shape(plan.start)
-    kept = (usable_params(state), state.model_state)
-    params, model_state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), kept)
-    trained = Trained(plan.model, params, model_state, Settings(settings), plan.spec)
-    return next(terms_of_feed(plan.objective, validation)(trained))
+def read_by_start(plan: Plan) -> set[str]:
+    """The settings on which the first state depends, beside the levels that it holds."""
+    levels = {name: jnp.asarray(level, jnp.float32) for name, level in plan.experiment.settings.items()}
+
+    def start(levels):
+        return start_of(plan.experiment, plan.model, plan.objective, plan.key, levels)._replace(settings={})
+
+    program, state = jax.make_jaxpr(start, return_shape=True)(levels)
+    return live_inputs(program.jaxpr, sorted(levels), [True] * len(jax.tree.leaves(state)))
+
+
+def read_in_evaluation(plan: Plan) -> set[str]:
+    """The settings on which the terms of an evaluation depend; traced on the validation, else on training data."""
+    feed = plan.splits.validation or plan.splits.train
+    if not isinstance(feed, Feed):
+        return set()
+    trained = jax.eval_shape(plan.trained, jax.eval_shape(plan.start))
+    program = validation_program(plan.objective, feed, trained)
+    named = jax.tree.map(lambda leaf: False, trained).replace(settings={name: name for name in trained.settings})
+    names = jax.tree.leaves(named)
+    others = [False] * (len(program.jaxpr.invars) - len(names))
+    return live_inputs(program.jaxpr, names + others, [True] * len(program.jaxpr.outvars))
+
+
+def asked_by_metrics(plan: Plan) -> set[str]:
+    """The settings that the experiment's own metrics ask for, of the first state; they are not traced, but called."""
+    with settings_asked_for() as asked:
+        if plan.experiment.metrics:
+            user_metrics(plan.experiment, plan.trained(plan.start()))
+    return asked
 
 
 def read_by_step(plan: Plan) -> set[str]:
@@ -48,13 +68,6 @@ def read_by_step(plan: Plan) -> set[str]:
     after, metrics = jax.tree.map(lambda leaf: True, traced.out_info)
     wanted = (after._replace(settings=jax.tree.map(lambda leaf: False, after.settings)), metrics)
     return live_inputs(traced.jaxpr.jaxpr, jax.tree.leaves(named), jax.tree.leaves(wanted))
-
-
-def read_by(function: Callable[[Mapping[str, Any]], PyTree], settings: Mapping[str, Any]) -> set[str]:
-    """The settings on which the value of a function of them depends."""
-    levels = {name: jnp.asarray(level, jnp.float32) for name, level in settings.items()}
-    program, value = jax.make_jaxpr(function, return_shape=True)(levels)
-    return live_inputs(program.jaxpr, sorted(levels), [True] * len(jax.tree.leaves(value)))
 
 
 def live_inputs(program: Any, names: list, wanted: list[bool]) -> set[str]:

@@ -13,13 +13,12 @@ from vae.training.experiment import Host
 from vae.training.interrupt import interruptions
 from vae.training.journal import Journal, Pending
 from vae.training.loop import chunk_length, has_convolution, spans
-from vae.training.planning import Plan, score_of
+from vae.training.planning import Plan, score_of, user_metrics
 from vae.training.progress import progress_bar
 from vae.training.records import Record
 from vae.training.state import TrainState
 from vae.training.step import settings_at
 from vae.training.validation import Validate
-from vae.types import Trained
 
 LONGEST_SKIP = 100
 """Steps in a row without a finite gradient after which a run is stopped."""
@@ -85,23 +84,12 @@ def checkpoint(run: Run, journal: Journal, state: TrainState, step: int, columns
     record: Record = {"step": step, "split": "validation"}
     if run.validate is not None:
         record |= run.validate(trained)
-    record |= user_metrics(run.plan, trained)
+    record |= user_metrics(run.plan.experiment, trained)
     if len(record) > 2:
         journal.write(record)
     save(run, journal, state, step, score_of(record, run.plan.select), columns)
     for name, figure in run.host.figures.items():
         journal.draw(name, figure(trained))
-
-
-def user_metrics(plan: Plan, trained: Trained) -> Record:
-    """The experiment's own metrics of a trained model; TypeError names one that is no number."""
-    found: Record = {}
-    for name, metric in plan.experiment.metrics.items():
-        value = metric(trained)
-        if value is None or np.ndim(value):
-            raise TypeError(f"the metric {name} gave {value!r}; wanted one number.")
-        found[name] = float(value)
-    return found
 
 
 def save(run: Run, journal: Journal, state: TrainState, step: int, score: float | None, columns: dict[str, Any]) -> None:

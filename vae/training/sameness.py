@@ -14,6 +14,7 @@ PROGRAM = {
     "optimiser": "the optimiser computes something else",
     "schedules": "the schedules have other shapes",
     "prepare": "the data are prepared otherwise",
+    "evaluation": "the validation computes something else",
     "step": "the training step computes something else",
 }
 """What is said of a program digest that differs, the most telling first."""
@@ -79,7 +80,8 @@ def program_differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[
     differing = [name for name in PROGRAM if old.get(name) != new.get(name)]
     if "objective" in differing and "start" not in differing:
         differing = [name for name in differing if name != "model"]
-    telling = [name for name in differing if name != "step"] or differing
+    causes = [name for name in differing if name not in ("step", "evaluation")]
+    telling = causes or [name for name in differing if name != "step"] or differing
     return [PROGRAM[name] for name in telling]
 
 

@@ -76,6 +76,17 @@ def usable_params(state: TrainState) -> Params:
     return state.average if jax.tree.leaves(state.average) else state.params
 
 
+def with_model_state(state: TrainState, model_state: PyTree) -> TrainState:
+    """The state with what another model carried; ValueError where it does not fit."""
+    was, given = (
+        [(jax.tree_util.keystr(path), jnp.shape(leaf)) for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]]
+        for tree in (state.model_state, model_state)
+    )
+    if was != given:
+        raise ValueError(f"the carried state to start from is {given}; wanted {was}: use the same model.")
+    return state._replace(model_state=jax.tree.map(jnp.copy, model_state))
+
+
 def with_params(state: TrainState, params: PyTree) -> TrainState:
     """The state with other parameters; ValueError names the first that does not fit."""
     wanted, given = (jax.tree_util.tree_flatten_with_path(tree)[0] for tree in (state.params, params))

@@ -14,11 +14,11 @@ from vae.objectives import CollapseWatch, collapse_after
 from vae.training.checking import checked_host, level_of, seed_of, whole
 from vae.training.experiment import Experiment, Host
 from vae.training.loop import Feeds, chunk_length, has_convolution, spans
-from vae.training.planning import Plan, key_of, planned, score_of, start_of
+from vae.training.planning import Plan, key_of, planned, score_of, start_of, user_metrics
 from vae.training.progress import progress_bar
 from vae.training.reading import require_read
 from vae.training.records import Record
-from vae.training.run import due, examples_per_step, user_metrics, warmed_up, window_record
+from vae.training.run import due, examples_per_step, warmed_up, window_record
 from vae.training.state import TrainState
 from vae.training.sweep_tables import figure_of, table_of
 from vae.training.validation import validator
@@ -224,7 +224,7 @@ def validated(plan: Plan, validate: Any, members: list[Member], states: TrainSta
     for i, member in enumerate(members):
         trained = plan.trained(run_of(states, i))
         record: Record = {"step": step, "split": "validation"} | ({} if validate is None else validate(trained))
-        record |= user_metrics(plan, trained)
+        record |= user_metrics(plan.experiment, trained)
         score = score_of(record, plan.select)
         if len(record) > 2:
             member.records.append(record)

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
-from vae.data.feeds import Feed, gather, prepared
+from vae.data.feeds import Feed, batch_like, gather, prepared
 from vae.evaluation.evidence import elbo_terms
 from vae.objectives import total_rate
 from vae.training.records import Record
@@ -56,6 +58,19 @@ def terms_of_feed(objective: Objective, feed: Feed) -> Callable[[Trained], Itera
             yield elbo_terms(trained, batch.x, key, **given, rates=objective.rates)
 
     return terms
+
+
+def validation_program(objective: Objective, feed: Feed, trained: Trained) -> ClosedJaxpr:
+    """The traced program of one block of the validation, from shapes alone; jit keeps the trace for the validation itself."""
+    stored = batch_like(feed.arrays, min(feed.size, ROWS))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    batch = jax.eval_shape(partial(prepared, feed), key, stored)
+    unchecked: Any = elbo_terms.__wrapped__  # type: ignore[attr-defined]  # shapes are no examples that could be refused
+
+    def terms(trained, x, key, context, values):
+        return unchecked(trained, x, key, context=context, values=values, rates=objective.rates)
+
+    return jax.make_jaxpr(terms)(trained, batch.x, key, batch.context, batch.values)
 
 
 def batches(feed: Feed) -> Callable[[], Iterator[tuple[Key, Batch]]]:
