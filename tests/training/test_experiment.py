@@ -256,13 +256,31 @@ def warm(read_in_training):
     return MODEL._replace(infer=infer)
 
 
-def test_a_setting_that_only_the_validation_reads_is_read():
+def test_a_setting_that_only_an_evaluation_reads_is_read():
+    """Also without a validation, since whoever evaluates the model reads it."""
     one, two = (validations(fit(model=warm(False), settings={"warmth": level, "beta": 1.0}).records) for level in (1.0, 2.0))
     assert one[0]["elbo"] != two[0]["elbo"]
     assert validations(fit().records)[0]["elbo"] == pytest.approx(one[0]["elbo"], rel=1e-5)
-    with pytest.raises(ValueError, match="nothing in this run reads warmth; it reads "):
-        fit(model=warm(False), settings={"warmth": 1.0}, data=X)
-    assert int(fit(model=warm(True), settings={"warmth": 1.0}, data=X).state.step) == 8
+    for read_in_training in (False, True):
+        assert int(fit(model=warm(read_in_training), settings={"warmth": 1.0}, data=X).state.step) == 8
+
+
+def test_a_setting_that_only_a_metric_or_the_first_state_reads_is_read():
+    metrics = {"double": lambda trained: 2 * trained.settings["scale"]}
+    assert validations(fit(metrics=metrics, settings={"scale": 3.0}).records)[0]["double"] == 6.0
+
+    def adagrad(settings):
+        return optax.adagrad(1e-2, initial_accumulator_value=settings["accumulator"])
+
+    assert int(fit(steps=1, optimiser=adagrad, settings={"accumulator": 0.1}).state.step) == 1
+
+
+def test_a_start_takes_over_what_the_model_carried_and_the_optimiser_begins_there():
+    trained = vae.Trained(toys.vector_quantised(), *toys.vector_quantised().init(jax.random.key(5)))
+    quantised = {"model": toys.vector_quantised(), "data": X, "optimiser": optax.contrib.schedule_free(optax.sgd(0.0), 0.0)}
+    state = planned(EXPERIMENT._replace(**quantised, start=trained)).start()
+    chex.assert_trees_all_equal(state.model_state, trained.model_state)
+    chex.assert_trees_all_equal(state.optimiser_state.z, trained.params)
 
 
 # Validation

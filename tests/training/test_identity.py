@@ -88,11 +88,15 @@ def parts_that_differ(one, other):
 
 
 DIFFERENT = {
-    "activation": ({}, {"model": mlp(activation="tanh")}, {"model", "step"}),
-    "width": ({}, {"model": mlp(hidden=(9,))}, {"model", "optimiser", "start", "step"}),
+    "activation": ({}, {"model": mlp(activation="tanh")}, {"model", "evaluation", "step"}),
+    "width": ({}, {"model": mlp(hidden=(9,))}, {"model", "optimiser", "evaluation", "start", "step"}),
     "objective": ({}, {"objective": vae.elbo(rate_term=vae.objectives.free_bits(0.5))}, {"objective", "step"}),
     "a constant of the objective": ({"objective": scaled(2.0)}, {"objective": scaled(3.0)}, {"objective", "step"}),
-    "an array of the model": ({"model": shifted([1, 2, 3, 4])}, {"model": shifted([1, 2, 3, 5])}, {"model", "step"}),
+    "an array of the model": (
+        {"model": shifted([1, 2, 3, 4])},
+        {"model": shifted([1, 2, 3, 5])},
+        {"model", "evaluation", "step"},
+    ),
     "an array of the optimiser": (
         {"optimiser": optax.adam(jnp.array(0.01))},
         {"optimiser": optax.adam(jnp.array(0.02))},
@@ -122,6 +126,12 @@ DIFFERENT = {
     "a level": ({}, {"settings": {"beta": 2.0}}, {"numbers"}),
     "the steps": ({}, {"steps": 9}, {"numbers"}),
     "what is best": ({}, {"select": "kl"}, {"numbers"}),
+    "which metrics there are": ({}, {"metrics": {"one": lambda trained: 1.0}}, {"numbers"}),
+    "what is charged in validation alone": (
+        {},
+        {"objective": vae.elbo()._replace(rates=vae.objectives.log_ratio)},
+        {"evaluation"},
+    ),
 }
 
 
@@ -255,3 +265,11 @@ def test_other_versions_are_warned_of_and_noted(tmp_path):
     resumed = json.loads((tmp_path / "run" / "provenance.json").read_text())["resumed"]
     assert resumed[0]["differences"] == [f"jax was 0.0.1 and is {jax.__version__}", "the training step computes something else"]
     fit(tmp_path / "run")  # whose own digests are there now
+
+
+def test_an_identity_does_not_know_whether_it_is_printed_on_a_terminal(monkeypatch):
+    """On a terminal jax colours the text of a program."""
+    plain = vae.identity(EXPERIMENT)
+    monkeypatch.setattr("jax._src.pretty_printer.CAN_USE_COLOR", True)  # found out when jax is imported
+    assert "\x1b" in str(jax.make_jaxpr(lambda x: x + 1)(1.0)), "the text is not coloured here, so that nothing is tested"
+    assert vae.identity(EXPERIMENT) == plain

@@ -100,11 +100,12 @@ def start_of(
 def started(state: TrainState, experiment: Experiment) -> TrainState:
     """A first state with the parameters that the experiment starts from, and what their model carried; the optimiser's anew.
 
-    A player that they do not have (an objective's discriminator) keeps its own.
+    Without those of the objective (a discriminator), it keeps its own.
     """
     given = experiment.start
     params: Any = given.params if isinstance(given, Trained) else given
-    state = with_params(state, {**state.params, **params})
+    own = {player: values for player, values in state.params.items() if player == "objective"}
+    state = with_params(state, {**own, **params})
     optimiser = at_settings(experiment.optimiser, Settings(state.settings, training=True))
     state = state._replace(optimiser_state=optimiser.init(state.params))
     return state if not isinstance(given, Trained) else with_model_state(state, given.model_state)
