@@ -1,5 +1,6 @@
 # make train   set everything up; train a VAE on handwritten digits, evaluate it, draw it
-# make test    set everything up; lint, types and the whole test suite
+# make test    set everything up; lint, types and the test suite
+# make test-slow   the tests of stopped processes and other long ones
 # make benchmark   install the peers too; time every preset beside them (ARGS=--quick for a minute's run)
 PYTHON ?= python3
 VENV := .venv
@@ -11,14 +12,17 @@ PEERS := $(VENV)/.peers
 export VAE_CACHE_DIR ?= $(CURDIR)/runs/.cache
 export MPLCONFIGDIR ?= $(VAE_CACHE_DIR)/matplotlib
 
-.PHONY: train test lint smoke benchmark clean
+.PHONY: train test test-slow lint smoke benchmark clean
 .DEFAULT_GOAL := train
 
 train: $(INSTALLED)
 	$(RUN) -m experiments.train
 
 test: lint
-	$(RUN) -m pytest -n 2
+	$(RUN) -m pytest -n 2 -m "not slow"
+
+test-slow: $(INSTALLED)
+	$(RUN) -m pytest -n 2 -m slow
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .

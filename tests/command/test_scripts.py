@@ -153,6 +153,7 @@ def test_presets_of_a_script(refused, vae_command):
 # Two groups of latent variables
 
 
+@pytest.mark.slow
 def test_two_groups_are_trained_evaluated_sampled_and_drawn(vae_command, folder):
     assert vae_command("train", "two_groups", "--smoke", "--no-progress", "--workdir", "two").code == 0
     two = folder / "two"

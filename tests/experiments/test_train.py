@@ -276,6 +276,7 @@ def test_every_preset_builds_its_model_and_its_schedules(preset):
     assert all(s.horizon is None or s.horizon <= config.steps for s in train.schedules_of(config).values())
 
 
+@pytest.mark.slow
 def test_real_mnist(call, mnist, tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "NEIGHBOURS", 500)
     small = ("--hidden", 16, "--latent-dim", 2, "--steps", 60, "--learning-rate", 5e-3, "--samples", 2, "--test-examples", 300)

@@ -199,6 +199,7 @@ def printed(folder, hash_seed, **names):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_and_a_renamed_script_have_the_same_identity_and_batches(tmp_path):
     first, second = printed(tmp_path, 1, function="experiment"), printed(tmp_path, 2, function="my_run")
     assert first == second

@@ -63,6 +63,8 @@ def start(workdir, stop=None, after=0):
     return Ended(process.returncode, out, err, len(records(workdir)))
 
 
+pytestmark = pytest.mark.slow  # processes that are stopped and started again
+
 STOPS = (
     (signal.SIGKILL, 1),  # before the first checkpoint
     (signal.SIGKILL, 8),
