@@ -10,7 +10,7 @@ import optax
 import pytest
 import toys
 import walks
-from runs import EXPERIMENT, HOST, MODEL, SPLITS, X, fit, validations
+from tiny_run import EXPERIMENT, HOST, MODEL, SPLITS, X, fit, validations
 from unchecked import unchecked
 
 import vae

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 import toys
-from runs import MODEL, X, fit, validations
+from tiny_run import MODEL, X, fit, validations
 
 import vae
 from vae.training import run as run_module

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from runs import EXPERIMENT, SPLITS, X, fit
+from tiny_run import EXPERIMENT, SPLITS, X, fit
 
 import vae
 from vae.data import feed

@@ -7,9 +7,8 @@ import sys
 import chex
 import optax
 import pytest
-import runs
 import toys
-from runs import X, validations
+from tiny_run import X, validations
 from unchecked import unchecked
 
 import vae

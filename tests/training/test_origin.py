@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import pytest
-from runs import EXPERIMENT
+from tiny_run import EXPERIMENT
 
 from vae.training import shapes
 from vae.training.experiment import Origin

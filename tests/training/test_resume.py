@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import runs
-from runs import X
+from tiny_run import X
 
 import vae
 from vae.training.digest import tree_sha256

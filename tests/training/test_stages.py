@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from runs import EXPERIMENT, HOST, MODEL, X, fit
+from tiny_run import EXPERIMENT, HOST, MODEL, X, fit
 
 import vae
 from vae.data import feed

@@ -9,7 +9,7 @@ import matplotlib.figure
 import numpy as np
 import optax
 import pytest
-from runs import EXPERIMENT, HOST, MODEL, X, fit, validations
+from tiny_run import EXPERIMENT, HOST, MODEL, X, fit, validations
 from unchecked import unchecked
 
 import vae
