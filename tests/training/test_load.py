@@ -38,7 +38,7 @@ def linear(data, latent_dim):
 
 def fit(workdir, model, **changed):
     arguments = {"steps": 6, "log_every": 3, "validate_every": 2, "optimiser": optax.adam(0.05)}
-    return runs.fit(workdir, model=model, **arguments | changed)
+    return tiny_run.fit(workdir, model=model, **arguments | changed)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_run_of_a_model_object_needs_it_again(tmp_path):
     fitted = fit(tmp_path / "run", toys.linear_gaussian())
     with pytest.raises(RunError, match=r"fitted with a model object, which no file can hold; pass experiment= or model="):
         vae.load(tmp_path / "run")
-    for given in ({"model": toys.linear_gaussian()}, {"experiment": runs.EXPERIMENT}):
+    for given in ({"model": toys.linear_gaussian()}, {"experiment": tiny_run.EXPERIMENT}):
         loaded = load_run(tmp_path / "run", "latest", **given)
         chex.assert_trees_all_equal(loaded.trained.params, fitted.params)
         assert loaded.step == 6

@@ -181,7 +181,7 @@ def fit(workdir, steps=12, signal_at=None, **changed):
         return 3 * len(calls)
 
     arguments = {"data": X, "log_every": 4, "validate_every": 3, "metrics": {"first": metric}}
-    return runs.fit(workdir, steps=steps, **arguments | changed)
+    return tiny_run.fit(workdir, steps=steps, **arguments | changed)
 
 
 @pytest.mark.parametrize("signal_at", [3, 6, 9])
