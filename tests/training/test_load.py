@@ -7,6 +7,7 @@ import sys
 import chex
 import optax
 import pytest
+import tiny_run
 import toys
 from tiny_run import X, validations
 from unchecked import unchecked

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import tiny_run
 from tiny_run import X
 
 import vae
