@@ -88,7 +88,7 @@ def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | 
     config = None if workdir is None else config_of(plan, host)
     provenance = None if config is None else {"data_sha256": data_sha256(config["digests"]), **host.provenance}
     with open_journal(workdir, config, provenance, host.writers, resume) as journal:
-        state, pending = journal.restore(plan.start)
+        state, pending = journal.restore(plan.start, plan.experiment.settings)
         state, signal = train(Run(plan, host, validate), journal, state, pending)
         return Fitted(plan.trained(state), state, journal.records, signal)
 

@@ -12,7 +12,6 @@ from importlib import metadata
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jax.interpreters import partial_eval
@@ -97,7 +96,7 @@ def start_digest(plan: Plan) -> str:
     def fresh(key, settings):
         return start_of(experiment, plan.model, plan.objective, key, settings)
 
-    levels = {name: jnp.asarray(level, jnp.float32) for name, level in experiment.settings.items()}
+    levels = as_levels(experiment.settings)
     program = program_digests(without_dead(jax.make_jaxpr(fresh)(plan.key, levels)))["step"]
     given = plan.experiment.start
     return program if given is None else combined(program, trained_digest(given))

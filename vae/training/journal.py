@@ -14,7 +14,7 @@ from vae.training import workdir as files
 from vae.training.checkpoint import Checkpoints
 from vae.training.provenance import git_state, provenance, read_json, write_json
 from vae.training.records import JsonLines, Record, TensorBoard, Writer, records_until, write_all
-from vae.training.state import TrainState
+from vae.training.state import TrainState, as_levels
 
 Pending = dict[str, list]
 
@@ -37,18 +37,17 @@ class Journal:
     records: list[Record] = field(default_factory=list)
     writers: tuple[Writer, ...] = ()
 
-    def restore(self, start: Callable[[], TrainState]) -> tuple[TrainState, Pending]:
+    def restore(self, start: Callable[[], TrainState], settings: Mapping[str, Any]) -> tuple[TrainState, Pending]:
         """The state to go on from and the metrics of its unfinished window: those of the latest whole checkpoint, or the first.
 
-        The settings are those asked for, which for the same run are those saved. Records of later steps are dropped, since
+        The settings are those given, which for the same run are those saved. Records of later steps are dropped, since
         their steps are about to be taken again.
         """
         state, pending = None, {}
         if self.checkpoints is not None and self.checkpoints.latest_step() is not None:
             template = jax.eval_shape(start)._replace(settings={})
             restored = self.checkpoints.restore(template, partial=True)
-            levels = start().settings
-            state, pending = restored.state._replace(settings=levels), restored.notes.get("pending", {})
+            state, pending = restored.state._replace(settings=as_levels(settings)), restored.notes.get("pending", {})
         state = start() if state is None else state
         if self.directory is not None:
             self.records = records_until(self.directory / files.METRICS, int(state.step))

@@ -77,9 +77,8 @@ def chunk_rows(key: Key, step, length: int, batch_size: int, size: int) -> jax.A
 
 def rows_of_feeds(feed: Feeds, key: Key, step, length: int, batch_size: BatchSize) -> PyTree:
     """`chunk_rows` of every feed."""
-    sizes = batch_size if isinstance(feed, Mapping) else int(batch_size)  # type: ignore[arg-type]
     keys = keys_of_feeds(key, feed)
-    return each_feed(lambda one, own, rows: chunk_rows(own, step, length, rows, one.size), feed, keys, sizes)
+    return each_feed(lambda one, own, rows: chunk_rows(own, step, length, rows, one.size), feed, keys, batch_size)
 
 
 def scan_steps(step: Callable, state: TrainState, per_step: PyTree, length: int) -> tuple[TrainState, Metrics]:
@@ -137,7 +136,7 @@ def _resident(feed: Feeds, batch_size: BatchSize) -> _Source:
     return _Source(
         argument=lambda state, step, length: each_feed(lambda one: one.arrays, feed),
         per_step=lambda state, arrays, length: rows_of_feeds(feed, state.key, state.step, length, batch_size),
-        stored=lambda arrays, rows: each_feed(gather, arrays, rows) if isinstance(feed, Mapping) else gather(arrays, rows),
+        stored=lambda arrays, rows: each_feed(lambda one, own, of_one: gather(own, of_one), feed, arrays, rows),
     )
 
 

@@ -26,7 +26,7 @@ from vae.types import Data, Key, Model, Objective, PyTree, Settings, Trained
 class Plan(NamedTuple):
     """An experiment with its data read and its parts built.
 
-    experiment:     what was planned.
+    experiment:     what was planned, its numbers as Python's own.
     splits:         its data.
     spec:           what the model was built for.
     model:          the model.
@@ -72,15 +72,15 @@ def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
     objective = objective_of(experiment.objective, splits)
     train_step = make_train_step(model, objective, experiment.optimiser, experiment.schedules, experiment.average_decay)
     options = {} if lift is None else {"lift": lift}
-    experiment = experiment._replace(objective=objective)
+    key = key_of(experiment.seed)
     return Plan(
         experiment=experiment,
         splits=splits,
         spec=spec,
         model=model,
         objective=objective,
-        key=key_of(experiment.seed),
-        start=partial(start_of, experiment, model, objective, key_of(experiment.seed)),
+        key=key,
+        start=partial(start_of, experiment, model, objective, key),
         program=make_program(train_step, splits.train, experiment.batch_size, **options),
         validate_every=experiment.validate_every or max(1, experiment.steps // 10),
         select=selection(experiment, objective),
@@ -121,7 +121,8 @@ def batch_at(experiment: Experiment, step: int) -> Batches:
     """
     if step < 0 or step != int(step):
         raise ValueError(f"the step is {step}; wanted a whole number from 0 on.")
-    splits, key = splits_of(experiment.data), key_of(experiment.seed)
+    splits = splits_of(experiment.data)
+    experiment, key = checked(experiment, splits.train), key_of(experiment.seed)
     rows = rows_of_feeds(splits.train, key, jnp.asarray(step), 1, experiment.batch_size)
     stored = each_feed(
         lambda one, of_one: jax.tree.map(jnp.asarray, gather(one.arrays, np.asarray(of_one[0]))), splits.train, rows

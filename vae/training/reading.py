@@ -3,11 +3,11 @@
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.interpreters import partial_eval
 
 from vae.data.feeds import Feed
 from vae.training.planning import Plan, start_of, user_metrics
+from vae.training.state import as_levels
 from vae.training.validation import validation_program
 from vae.types import settings_asked_for
 
@@ -29,7 +29,7 @@ def require_read(plan: Plan) -> None:
 
 def read_by_start(plan: Plan) -> set[str]:
     """The settings on which the first state depends, beside the levels that it holds."""
-    levels = {name: jnp.asarray(level, jnp.float32) for name, level in plan.experiment.settings.items()}
+    levels = as_levels(plan.experiment.settings)
 
     def start(levels):
         return start_of(plan.experiment, plan.model, plan.objective, plan.key, levels)._replace(settings={})

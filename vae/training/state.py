@@ -49,7 +49,6 @@ def initial_state(
 
     average: whether a moving average of the parameters is kept.
     """
-    values = {name: jnp.asarray(value, jnp.float32) for name, value in (settings or {}).items()}
 
     def build(key: Key, settings: dict[str, Array]) -> TrainState:
         model_key, objective_key = jax.random.split(jax.random.fold_in(key, 0))
@@ -68,7 +67,12 @@ def initial_state(
             skipped=jnp.zeros((), jnp.int32),
         )
 
-    return jax.jit(build)(key, values)
+    return jax.jit(build)(key, as_levels(settings or {}))
+
+
+def as_levels(settings: Mapping[str, Any]) -> dict[str, Array]:
+    """The levels of the settings as a state holds them."""
+    return {name: jnp.asarray(value, jnp.float32) for name, value in settings.items()}
 
 
 def usable_params(state: TrainState) -> Params:

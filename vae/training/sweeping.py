@@ -112,9 +112,6 @@ def sweep(
     lift = lift or (one_after_another if jax.default_backend() == "cpu" else side_by_side)
     levels = combinations(settings or {}, zip or {})
     plan = planned(experiment._replace(settings={**experiment.settings, **levels[0]}), lift)
-    for level in levels:
-        for name, value in level.items():
-            level_of(name, value)
     require_resident(plan.splits.train)
     validate = validator(plan.objective, plan.splits.validation)
     require_read(plan)
