@@ -20,6 +20,7 @@ from vae.data.feeds import Feed, batch_like, each_feed
 from vae.training.digest import tree_sha256
 from vae.training.experiment import Experiment
 from vae.training.planning import Plan, planned, start_of
+from vae.training.state import as_levels
 from vae.training.step import PARTS
 from vae.training.validation import validation_program
 from vae.types import PyTree, Trained
