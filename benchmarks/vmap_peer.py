@@ -13,7 +13,8 @@ from jaxtyping import Array, Float
 from benchmarks.ours import evaluator
 from benchmarks.trainer import LEARNING_RATE, Problem, Trainer, batches
 from vae.objectives.core import log_ratio
-from vae.types import Data, Key, Model, Settings
+from vae.settings import Settings
+from vae.types import Data, Key, Model
 
 ROWS_AT_ONCE = 100_000
 """Of the decoder's output, 0.3 GB: all samples of as many images as that holds, at most a batch."""

@@ -22,8 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae import command, objectives, testing, visualise
+from vae.settings import Settings
 from vae.training.origin import flags_as_json
-from vae.types import Batch, Carried, Settings
+from vae.types import Batch, Carried
 
 ESTIMATORS = {
     "IWAE": objectives.reparameterised,

@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 
 from vae.distributions import Bernoulli
 from vae.distributions.base import DataSpace, distribution
-from vae.types import Key, Model, Params, PyTree, Settings, Trace
+from vae.settings import Settings
+from vae.types import Key, Model, Params, PyTree, Trace
 
 
 @distribution

@@ -31,6 +31,8 @@ from vae.divergences import kl_divergence, monte_carlo_kl
 from vae.models import variational_autoencoder
 from vae.objectives import elbo
 from vae.reference import Reference, reference_to, resolve
+from vae.settings import Settings
+from vae.trained import Trained
 from vae.training import (
     Experiment,
     Fitted,
@@ -47,7 +49,7 @@ from vae.training import (
 )
 from vae.training.identity import identity
 from vae.training.load import load
-from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Settings, Terms, Trace, Trained
+from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Terms, Trace
 
 if TYPE_CHECKING:
     from vae import command, reports

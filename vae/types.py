@@ -4,20 +4,16 @@ A model returns distributions; only an objective returns a number to minimise. E
 example; the batch is the `jax.vmap` in `vae.objectives.over_batch`.
 """
 
-import contextlib
-import math
-from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 from jaxtyping import PyTree as PyTree
 
 from vae.distributions.base import Distribution
 from vae.rates import Rates, analytic, rate_name
+from vae.settings import Settings
+from vae.spaces import DataSpace
 
 Key = Array
 Params = dict[str, PyTree]
@@ -36,61 +32,6 @@ class Batch(NamedTuple):
     context: PyTree
     weight: Float[Array, "batch"]
     values: tuple = ()
-
-
-_ASKED: ContextVar[set[str] | None] = ContextVar("names of settings asked for", default=None)
-
-
-@contextlib.contextmanager
-def settings_asked_for() -> Iterator[set[str]]:
-    """The names that any `Settings` is asked for inside the block, those with a default included; for an error's sentence."""
-    asked: set[str] = set()
-    token = _ASKED.set(asked)
-    try:
-        yield asked
-    finally:
-        _ASKED.reset(token)
-
-
-@jax.tree_util.register_pytree_with_keys_class
-class Settings(Mapping):
-    """The numbers of one step, by name (`beta`, `temperature`, ...), traced; and `training`, which is structure.
-
-    `training` decides what cannot be decided by a number: whether batch normalisation uses the batch or its running average.
-    """
-
-    def __init__(self, values: Mapping[str, Any] | None = None, *, training: bool = False):
-        self.values_by_name = dict(values or {})
-        self.training = training
-
-    def __getitem__(self, name: str) -> Any:
-        if (asked := _ASKED.get()) is not None:
-            asked.add(name)
-        if name not in self.values_by_name:
-            known = ", ".join(sorted(self.values_by_name)) or "none"
-            raise KeyError(f"the setting {name!r} was asked for, but the run has {known}; add it to the experiment's settings.")
-        return self.values_by_name[name]
-
-    def __iter__(self):
-        return iter(self.values_by_name)
-
-    def __len__(self) -> int:
-        return len(self.values_by_name)
-
-    def __repr__(self) -> str:
-        return f"Settings({self.values_by_name}, training={self.training})"
-
-    def tree_flatten_with_keys(self):
-        """The values by sorted name; the names and `training` are structure."""
-        names = tuple(sorted(self.values_by_name))
-        children = tuple((jax.tree_util.DictKey(n), self.values_by_name[n]) for n in names)
-        return children, (names, self.training)
-
-    @classmethod
-    def tree_unflatten(cls, aux, children):
-        """The inverse of `tree_flatten_with_keys`."""
-        names, training = aux
-        return cls(dict(zip(names, children, strict=True)), training=training)
 
 
 class Latent(NamedTuple):
@@ -270,102 +211,39 @@ class Objective(NamedTuple):
         return rate_name(self.rates)
 
 
+class Column(NamedTuple):
+    """One column of a table.
+
+    name:       as the file has it.
+    space:      "real", "binary", "count", or "tokens" for a categorical one.
+    categories: of a categorical column, in the order of their codes 0, 1, ...; () for numbers.
+    """
+
+    name: str
+    space: DataSpace
+    categories: tuple[str, ...] = ()
+
+
 class Data(NamedTuple):
-    """What a model has to know of the data it is built for; part of a run's record.
+    """What a model has to know of the data it is built for; part of a run's record, but for `mean` and `scale`.
 
     shape:   of one example, (height, width, channels) for images.
-    space:   what the values are, a `DataSpace`; a likelihood of another space reports a cross-entropy instead of an NLL.
+    space:   what the values are, a `DataSpace`; what a likelihood says of data of another is no NLL, see `vae.spaces`.
     mean:    the mean training example, from which the decoder's output bias starts; None where a trained model is rebuilt.
     context: what one example is conditioned on, a pytree of `jax.ShapeDtypeStruct`; () for nothing.
+    scale:   the standard deviation of each entry over the training examples, 1 where it is no real number; None as the mean is,
+             and where nothing is to be standardised.
+    columns: of a table, one for each entry of x; () for other data.
+    tokens:  of the space "tokens", how many different ones there are; 0 for other data.
     """
 
     shape: tuple[int, ...]
-    space: str
+    space: DataSpace
     mean: Array | None = None
     context: PyTree = ()
-
-
-@jax.tree_util.register_pytree_with_keys_class
-class Trained:
-    """A model with its parameters: what training gives, what `vae.load` reads, what everything in `vae.evaluation` takes first.
-
-    model:       a Model; structure.
-    params:      {"posterior": ..., "generative": ...}.
-    model_state: what the model carries (codebook averages, batch statistics).
-    settings:    the numbers that inference reads (a temperature), at the step of the parameters.
-    spec:        what the model was built for; structure. None where nothing is known of the data.
-
-    A pytree, so that it is one argument of a jitted function; the model and the spec are part of its structure.
-    """
-
-    def __init__(
-        self,
-        model: Model,
-        params: PyTree,
-        model_state: PyTree = (),
-        settings: Mapping[str, Any] | None = None,
-        spec: Data | None = None,
-    ):
-        self.model = model
-        self.params = params
-        self.model_state = model_state
-        self.settings = settings if isinstance(settings, Settings) else Settings(settings)
-        self.spec = None if spec is None else spec._replace(mean=None)
-
-    def infer(self, x: PyTree, context: PyTree = ()) -> Callable[..., Trace]:
-        """draw(key, values=()) -> Trace, of one example."""
-        return self.model.infer(self.params, self.model_state, x, context, self.settings)
-
-    def prior(self, key: Key, context: PyTree = (), values: tuple = (), temperature: Any = 1.0) -> tuple:
-        """One ancestral sample of every latent group."""
-        return self.model.prior(self.params, self.model_state, key, context, values, temperature)
-
-    def decode(self, values: tuple, context: PyTree = ()) -> Distribution:
-        """p(x | z, context) of one example."""
-        return self.model.decode(self.params, self.model_state, values, context)
-
-    def replace(self, **fields: Any) -> "Trained":
-        """The same with other fields (`params`, `settings`, ...)."""
-        names = ("model", "params", "model_state", "settings", "spec")
-        return Trained(**{name: getattr(self, name) for name in names} | fields)
-
-    def __repr__(self) -> str:
-        count = sum(math.prod(jnp.shape(leaf)) for leaf in jax.tree.leaves(self.params))
-        of = "" if self.spec is None else f" of {self.spec.space} data {self.spec.shape}"
-        numbers = ", ".join(f"{name} {as_text(value)}" for name, value in self.settings.items())
-        return f"Trained(a model{of} with {count:,} parameters{'; ' + numbers if numbers else ''})"
-
-    def tree_flatten_with_keys(self):
-        """Parameters, state and settings are leaves; the model and the spec are structure."""
-        names = ("params", "model_state", "settings")
-        children = tuple((jax.tree_util.GetAttrKey(name), getattr(self, name)) for name in names)
-        return children, _Structure(self.model, self.spec)
-
-    @classmethod
-    def tree_unflatten(cls, structure, children):
-        """The inverse of `tree_flatten_with_keys`."""
-        trained = object.__new__(cls)
-        trained.model, trained.spec = structure.model, structure.spec
-        trained.params, trained.model_state, trained.settings = children
-        return trained
-
-
-def as_text(number: Any) -> str:
-    """A setting for the eye: a number, or how many of them there are."""
-    return f"{float(number):.6g}" if np.ndim(number) == 0 else f"of {np.shape(number)}"
-
-
-class _Structure:
-    """The static part of a `Trained`: hashed by its model, since a context's shapes may stand in a dict."""
-
-    def __init__(self, model: Model, spec: Data | None):
-        self.model, self.spec = model, spec
-
-    def __hash__(self) -> int:
-        return hash(self.model)
-
-    def __eq__(self, other: Any) -> bool:
-        return isinstance(other, _Structure) and self.model == other.model and self.spec == other.spec
+    scale: Array | None = None
+    columns: tuple[Column, ...] = ()
+    tokens: int = 0
 
 
 @runtime_checkable

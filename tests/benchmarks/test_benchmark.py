@@ -22,10 +22,10 @@ from benchmarks.trainer import LEARNING_RATE
 from vae.data.pixels import dynamic_binarisation
 from vae.distributions.bernoulli import bernoulli_log_prob
 from vae.objectives import analytic, importance_weighted, log_weight, terms_of
+from vae.settings import Settings
 from vae.training.loop import on_stored, stored_example
 from vae.training.state import initial_state
 from vae.training.step import all_squares_finite
-from vae.types import Settings
 
 SHAPE, BATCH, LATENT, HIDDEN = (6, 6, 1), 8, 3, 16
 PIXELS = math.prod(SHAPE)

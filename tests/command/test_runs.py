@@ -10,9 +10,9 @@ import pytest
 import vae
 from experiments import train
 from vae.command.runs import experiment_of_run, rates_of_run
+from vae.trained import Trained
 from vae.training.digest import tree_sha256
 from vae.training.load import load_run
-from vae.types import Trained
 
 MODEL = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4])
 SETTINGS = {"learning_rate": 1e-3, "beta": 1.0}

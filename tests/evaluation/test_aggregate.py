@@ -17,7 +17,7 @@ from vae.evaluation.aggregate import (
     fit_mixture,
     posteriors_of,
 )
-from vae.types import Trained
+from vae.trained import Trained
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)

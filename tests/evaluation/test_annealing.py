@@ -13,7 +13,8 @@ from vae.distributions import AtSample, UniformSphere, standard_normal
 from vae.evaluation import annealing, annealing_paths
 from vae.evaluation.annealing import Annealing, annealed_evidence, bidirectional_bounds, simulate
 from vae.evaluation.annealing_paths import from_posterior, from_prior
-from vae.types import Latent, Trained
+from vae.trained import Trained
+from vae.types import Latent
 
 EXAMPLES = 24
 MODEL = toys.linear_gaussian()

@@ -20,7 +20,7 @@ from toys import (
 
 from vae.evaluation.anomaly_scores import hierarchical_log_likelihood_ratio, likelihood_regret, model_scores
 from vae.objectives import log_ratio
-from vae.types import Trained
+from vae.trained import Trained
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)

@@ -11,7 +11,7 @@ from vae.evaluation import comparison, elbo_terms, importance_sampled_evidence
 from vae.evaluation.comparison import Measured, measure
 from vae.evaluation.examples import Examples
 from vae.objectives import total_rate
-from vae.types import Trained
+from vae.trained import Trained
 
 RNG = np.random.default_rng(0)
 

@@ -13,7 +13,8 @@ from scipy.special import logsumexp
 from vae.evaluation import batches, elbo_terms, evidence, importance_sampled_evidence, pareto_k
 from vae.evaluation.pareto import tail_length
 from vae.objectives import analytic, log_ratio, log_weight, total_rate
-from vae.types import Settings, Trained
+from vae.settings import Settings
+from vae.trained import Trained
 
 MODEL = toys.linear_gaussian()
 PARAMS, _ = MODEL.init(jax.random.key(0))

@@ -11,7 +11,7 @@ from scipy.stats import multivariate_normal
 from vae.evaluation import gaps
 from vae.evaluation.annealing import AnnealedEvidence
 from vae.evaluation.evidence import Evidence, importance_sampled_evidence
-from vae.types import Trained
+from vae.trained import Trained
 
 EXAMPLES = 12
 MODEL = toys.linear_gaussian()

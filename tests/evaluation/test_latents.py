@@ -8,7 +8,7 @@ import toys
 
 from vae.evaluation import active_units, encode, of_means
 from vae.evaluation.examples import Examples
-from vae.types import Trained
+from vae.trained import Trained
 
 MODEL = toys.linear_gaussian()
 PARAMS, _ = MODEL.init(jax.random.key(0))

@@ -19,7 +19,8 @@ from vae.evaluation.evidence import Evidence
 from vae.evaluation.report import OF_THE_BOUND, bits_per_dim, compact, evidence_summary, report
 from vae.objectives import analytic, no_rate
 from vae.reports.evaluation import bound, rows
-from vae.types import Data, Trained
+from vae.trained import Trained
+from vae.types import Data
 
 RNG = np.random.default_rng(0)
 EVIDENCE = Evidence(

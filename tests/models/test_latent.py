@@ -9,9 +9,10 @@ import pytest
 from vae import likelihoods, networks, posteriors, priors
 from vae.models import variational_autoencoder
 from vae.objectives import elbo, importance_weighted
+from vae.settings import Settings
 from vae.training.state import initial_state
 from vae.training.step import make_train_step
-from vae.types import Batch, Data, Settings
+from vae.types import Batch, Data
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(8, 4)), jnp.float32)
 POSTERIOR = posteriors.normal(2)

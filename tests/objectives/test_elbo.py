@@ -35,12 +35,13 @@ from vae.objectives import (
     perceptual,
     total_correlation,
 )
+from vae.settings import Settings
 from vae.testing import linear_gaussian, linear_gaussian_data
 from vae.testing.objective import with_noise_of_example
 from vae.training.optimisers import by_player
 from vae.training.state import initial_state
 from vae.training.step import gradients_by_player, make_train_step
-from vae.types import Batch, Carried, Settings
+from vae.types import Batch, Carried
 
 N, SIZE = 6, 50
 MODEL = linear_gaussian()

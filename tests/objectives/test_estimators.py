@@ -19,7 +19,8 @@ from vae.objectives import (
     score_function,
     sticking_the_landing,
 )
-from vae.types import Batch, Carried, Model, Settings, Trace
+from vae.settings import Settings
+from vae.types import Batch, Carried, Model, Trace
 
 CLASSES, SAMPLES = 3, 2
 X = jnp.array([[0.4], [-1.1]])

@@ -22,7 +22,8 @@ from vae.objectives import (
     reparameterised,
 )
 from vae.objectives.estimators import leave_one_out, path_factors
-from vae.types import Batch, Carried, Settings
+from vae.settings import Settings
+from vae.types import Batch, Carried
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(6, 4)), jnp.float32)
 

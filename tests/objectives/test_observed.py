@@ -10,7 +10,8 @@ from scipy.stats import multivariate_normal
 import vae
 from vae import objectives
 from vae.objectives.observed import merged
-from vae.types import Batch, Carried, Settings
+from vae.settings import Settings
+from vae.types import Batch, Carried
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).normal(size=(6, 1)).astype(np.float32)

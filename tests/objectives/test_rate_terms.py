@@ -15,10 +15,11 @@ from vae.objectives import (
     mean_rates,
     weighted,
 )
+from vae.settings import Settings
 from vae.testing import linear_gaussian, linear_gaussian_data
 from vae.training.state import initial_state
 from vae.training.step import make_train_step
-from vae.types import Batch, Settings
+from vae.types import Batch
 
 RNG = np.random.default_rng(0)
 RATES = (RNG.uniform(0, 2, size=(6, 3)), RNG.uniform(0, 0.2, size=(6, 2, 2)))

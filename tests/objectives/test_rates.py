@@ -27,9 +27,10 @@ from vae.objectives import (
     rate_name,
 )
 from vae.testing import linear_gaussian_data
+from vae.trained import Trained
 from vae.training.state import initial_state
 from vae.training.step import make_train_step
-from vae.types import Batch, Trained
+from vae.types import Batch
 
 X = linear_gaussian_data(jax.random.key(0), 4)[:, :4]
 BASE = toys.linear_gaussian()

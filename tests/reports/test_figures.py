@@ -9,7 +9,8 @@ import toys
 from vae import likelihoods, models, networks, posteriors, priors
 from vae.evaluation.examples import Examples
 from vae.reports.figures import as_picture, distinct_contexts, figures_of, what_can_be_drawn
-from vae.types import Data, Model, Trained
+from vae.trained import Trained
+from vae.types import Data, Model
 
 SHAPE = (4, 3, 1)
 KEY = jax.random.key(0)

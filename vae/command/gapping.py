@@ -27,10 +27,10 @@ from vae.evaluation.evidence import importance_sampled_evidence
 from vae.evaluation.examples import Examples
 from vae.evaluation.gaps import fitted_bounds, gap_summary, inference_gaps
 from vae.reports.evaluation import examples_of
+from vae.trained import Trained
 from vae.training.origin import to_json
 from vae.training.planning import splits_of
 from vae.training.provenance import write_json
-from vae.types import Trained
 
 STARTS = {"prior": from_prior, "posterior": from_posterior}
 """Where annealing starts, by flag."""

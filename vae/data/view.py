@@ -14,6 +14,7 @@ from vae.data.dataset import Dataset, Split
 from vae.data.feeds import Feed, Splits, feed
 from vae.data.keyed import binarise
 from vae.data.loading import load
+from vae.spaces import DataSpace
 from vae.types import Data, Key, PyTree
 
 MEAN_IMAGES = 10_000
@@ -32,7 +33,7 @@ class View(NamedTuple):
     fixed: (uint8 pixels, salt) -> what the model sees in evaluation, the same for ever.
     """
 
-    space: str
+    space: DataSpace
     train: Callable
     store: Callable
     fixed: Callable

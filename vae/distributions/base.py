@@ -6,13 +6,14 @@ summed over the event and has shape (). Batches, importance samples and seeds ar
 """
 
 import dataclasses
-from typing import Any, Literal, Protocol, TypeVar, dataclass_transform, runtime_checkable
+from typing import Any, Protocol, TypeVar, dataclass_transform, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-DataSpace = Literal["binary", "uint8", "real", "count", "tokens"]
+from vae.spaces import DataSpace as DataSpace
+
 T = TypeVar("T")
 
 

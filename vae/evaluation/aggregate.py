@@ -14,7 +14,8 @@ from vae.distributions.base import Distribution
 from vae.evaluation.arrays import finite_array, integer_array
 from vae.evaluation.batches import map_examples
 from vae.evaluation.rows import checked
-from vae.types import Key, PyTree, Trained
+from vae.trained import Trained
+from vae.types import Key, PyTree
 
 
 class AggregateTerms(NamedTuple):

@@ -18,7 +18,8 @@ from vae.evaluation.evidence import ROWS_IN_FLIGHT, evidence_of
 from vae.evaluation.hmc import transition
 from vae.evaluation.rows import checked, require_context, rows_of
 from vae.requirements import require
-from vae.types import Key, PyTree, Trained
+from vae.trained import Trained
+from vae.types import Key, PyTree
 
 TARGET_ACCEPTANCE = 0.65
 FIRST_STEP_SIZE = 0.5

@@ -23,7 +23,8 @@ from vae.distributions import (
 )
 from vae.evaluation.evidence import with_density
 from vae.objectives import log_weight
-from vae.types import Key, Latent, PyTree, Trained
+from vae.trained import Trained
+from vae.types import Key, Latent, PyTree
 
 NOT_EUCLIDEAN = (ExpRelaxedCategorical, PowerSpherical, RelaxedCategorical, SpikeAndSlab, UniformSphere, VonMisesFisher)
 """Real values on a surface or with atoms: a straight trajectory leaves where they live."""

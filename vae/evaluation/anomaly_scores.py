@@ -15,7 +15,8 @@ from vae.evaluation.batches import map_examples
 from vae.evaluation.gaps import fitted_log_weights
 from vae.evaluation.rows import checked
 from vae.objectives import Rate, analytic, log_ratio, log_weight, terms_of
-from vae.types import Key, PyTree, Trace, Trained
+from vae.trained import Trained
+from vae.types import Key, PyTree, Trace
 
 ADAM = optax.adam(1e-3)
 

@@ -15,7 +15,7 @@ from vae.evaluation.evidence import elbo_terms, importance_sampled_evidence, rat
 from vae.evaluation.examples import Examples
 from vae.evaluation.latents import active_units, encode
 from vae.objectives import Rate, analytic, total_rate
-from vae.types import Trained
+from vae.trained import Trained
 from vae.visualise.comparisons import Interval, intervals
 
 NOISE_SEED = 5_003

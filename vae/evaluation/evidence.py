@@ -15,7 +15,8 @@ from vae.evaluation.rows import checked
 from vae.objectives import Rate, analytic, log_weight, terms_of
 from vae.objectives.estimators import ROWS_IN_FLIGHT, divisor_near
 from vae.objectives.observed import observing
-from vae.types import Key, PyTree, Terms, Trace, Trained
+from vae.trained import Trained
+from vae.types import Key, PyTree, Terms, Trace
 
 
 @checked

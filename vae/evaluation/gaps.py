@@ -19,7 +19,8 @@ from vae.evaluation.evidence import Evidence
 from vae.evaluation.rows import checked
 from vae.objectives import sticking_the_landing
 from vae.objectives.estimators import frozen_posterior, scored
-from vae.types import Key, PyTree, Trained
+from vae.trained import Trained
+from vae.types import Key, PyTree
 
 FIT_STEPS = 400
 SETTLING_ADAM = optax.adam(optax.cosine_decay_schedule(3e-3, FIT_STEPS))

@@ -14,7 +14,8 @@ from jaxtyping import Array, Float
 
 from vae.evaluation.batches import map_examples
 from vae.evaluation.rows import checked, require_context, require_examples, rows_of
-from vae.types import Key, Latent, PyTree, Trained
+from vae.trained import Trained
+from vae.types import Key, Latent, PyTree
 
 
 def decode_means(trained: Trained, values: tuple, *, context: PyTree = ()) -> Array:

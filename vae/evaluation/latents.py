@@ -13,7 +13,8 @@ from vae.discrepancies import ACTIVE_VARIANCE
 from vae.evaluation.batches import map_examples
 from vae.evaluation.examples import Examples
 from vae.evaluation.rows import checked
-from vae.types import Key, PyTree, Trained
+from vae.trained import Trained
+from vae.types import Key, PyTree
 
 
 @checked

@@ -16,7 +16,8 @@ from vae.evaluation.latents import active_units, encode
 from vae.evaluation.pareto import UNRELIABLE
 from vae.evaluation.rows import require_examples
 from vae.objectives import analytic, log_ratio, no_rate, total_rate
-from vae.types import Data, Key, PyTree, Trace, Trained
+from vae.trained import Trained
+from vae.types import Data, Key, PyTree, Trace
 
 LOW_SAMPLE_SIZE = 10
 DISCRETE = ("binary", "uint8", "count", "tokens")

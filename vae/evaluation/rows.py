@@ -8,7 +8,8 @@ from typing import Any, TypeVar, cast
 import jax
 import jax.numpy as jnp
 
-from vae.types import PyTree, Trained
+from vae.trained import Trained
+from vae.types import PyTree
 
 F = TypeVar("F", bound=Callable)
 

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 
 from vae.models.group import given, latent_group
 from vae.priors import sample_prior
-from vae.types import Data, Family, Key, Model, Network, Params, Prior, PyTree, Settings, Trace
+from vae.settings import Settings
+from vae.types import Data, Family, Key, Model, Network, Params, Prior, PyTree, Trace
 
 
 def variational_autoencoder(

@@ -8,7 +8,8 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from vae.requirements import require
-from vae.types import Batch, Carried, Key, Objective, Params, PyTree, Settings, Summand
+from vae.settings import Settings
+from vae.types import Batch, Carried, Key, Objective, Params, PyTree, Summand
 
 
 class _Progress(NamedTuple):

@@ -21,7 +21,8 @@ from vae.objectives.monitors import Monitor, observations
 from vae.objectives.observed import with_observed
 from vae.objectives.penalties import Losses, Regulariser, for_players, own_params, penalties_of, require_distinct
 from vae.rates import Rates, analytic, rate_name
-from vae.types import Carried, Key, Objective, Params, PyTree, Settings, Summand
+from vae.settings import Settings
+from vae.types import Carried, Key, Objective, Params, PyTree, Summand
 
 MODEL_PENALTY = Summand("penalty of the model", reduction="mean over the batch")
 

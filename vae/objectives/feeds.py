@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from vae.objectives.penalties import Losses
-from vae.types import Batch, Carried, Key, Objective, Params, PyTree, Settings, Summand
+from vae.settings import Settings
+from vae.types import Batch, Carried, Key, Objective, Params, PyTree, Summand
 
 
 def by_feed(objectives: Mapping[str, Objective]) -> Objective:

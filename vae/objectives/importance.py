@@ -17,7 +17,8 @@ from vae.objectives.monitors import Monitor, collapse
 from vae.objectives.penalties import Regulariser
 from vae.rates import log_ratio
 from vae.requirements import require
-from vae.types import Objective, Settings, Summand
+from vae.settings import Settings
+from vae.types import Objective, Summand
 
 LogWeights = Float[Array, "samples"]
 SettingsBound = Callable[[LogWeights, Settings], Float[Array, ""]]

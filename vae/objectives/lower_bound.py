@@ -16,7 +16,8 @@ from vae.objectives.core import batch_mean, mean_rates, require_path, terms_of
 from vae.objectives.monitors import Monitor, collapse
 from vae.objectives.penalties import Regulariser
 from vae.rates import Rates, analytic
-from vae.types import Objective, PyTree, Settings, Summand
+from vae.settings import Settings
+from vae.types import Objective, PyTree, Summand
 
 RECONSTRUCTION = Summand("log p(x|z)", "likelihood", 1.0, "sum over the event, mean over the batch", sign="-")
 SUMMED = "sum over groups and dimensions, mean over the batch"

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.objectives.core import ExampleView
-from vae.types import Key, Params, PyTree, Settings
+from vae.settings import Settings
+from vae.types import Key, Params, PyTree
 
 Losses = Array | dict[str, Array]
 

@@ -14,10 +14,11 @@ from vae.evaluation.comparison import COLUMNS, Measured, compared, figure_of_mod
 from vae.evaluation.examples import Examples
 from vae.rates import Rates, analytic
 from vae.reports.evaluation import examples_of
+from vae.trained import Trained
 from vae.training.experiment import Experiment, Host
 from vae.training.planning import splits_of
 from vae.training.sweeping import seeds_of, sweep
-from vae.types import Key, Trained
+from vae.types import Key
 
 Pairs = Iterable[tuple[str, str]]
 Score = Callable[[Trained, Examples], Any]

@@ -15,7 +15,7 @@ from vae.evaluation.examples import Examples
 from vae.evaluation.report import report as numbers_of
 from vae.rates import Rates, analytic
 from vae.reports.figures import figures_of
-from vae.types import Trained
+from vae.trained import Trained
 
 EVALUATION_SEED = 5_001
 PICTURE_SEED = 7

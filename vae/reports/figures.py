@@ -16,7 +16,8 @@ from vae.evaluation import generate
 from vae.evaluation.examples import Examples
 from vae.evaluation.latents import active_units, encode
 from vae.evaluation.rows import require_examples
-from vae.types import Data, Key, PyTree, Trained
+from vae.trained import Trained
+from vae.types import Data, Key, PyTree
 from vae.visualise.curves import PANELS
 
 if TYPE_CHECKING:

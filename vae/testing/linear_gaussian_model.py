@@ -7,7 +7,8 @@ from jaxtyping import Array, Float
 
 from vae.distributions import Normal, standard_normal
 from vae.models import given, latent_group
-from vae.types import Key, Model, Params, PyTree, Settings, Trace
+from vae.settings import Settings
+from vae.types import Key, Model, Params, PyTree, Trace
 
 LOADINGS = np.array([[0.9, 0.5], [-0.9, 0.5], [0.6, 0.3], [0.6, -0.3], [0.0, -0.6]])
 NOISE = 0.7

@@ -10,10 +10,11 @@ from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, Distribution, distribution
 from vae.evaluation.arrays import standard_error
+from vae.settings import Settings
 from vae.testing.allowance import Allowance, Report
 from vae.testing.linear_gaussian_model import linear_gaussian, linear_gaussian_data, linear_gaussian_evidence
 from vae.training.step import gradients_by_player
-from vae.types import Batch, Carried, Key, Model, Objective, Params, PyTree, Settings
+from vae.types import Batch, Carried, Key, Model, Objective, Params, PyTree
 
 EXAMPLES, KEYS = 6, 64
 SHIFT = 2.0

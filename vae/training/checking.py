@@ -11,9 +11,10 @@ import numpy as np
 
 from vae.data.feeds import each_feed
 from vae.schedules import require_within
+from vae.trained import Trained
 from vae.training.experiment import Experiment, Host
 from vae.training.loop import BatchSize, Feeds
-from vae.types import Key, Trained
+from vae.types import Key
 
 RESERVED = ("step", "split", "elbo", "kl", "log_likelihood", "rate", "score")
 """Names in the record of a validation that no metric of a user's may take."""

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from vae.rates import KNOWN, Rates
 from vae.reference import Reference
+from vae.trained import Trained
 from vae.training.checking import checked_host
 from vae.training.experiment import Experiment, Host
 from vae.training.identity import combined, flags, identity_of, numbers_of, versions
@@ -17,7 +18,7 @@ from vae.training.run import Run, train
 from vae.training.shapes import spec_to_json
 from vae.training.state import TrainState, usable_params
 from vae.training.validation import validator
-from vae.types import Model, PyTree, Trained
+from vae.types import Model, PyTree
 
 
 class Fitted(NamedTuple):

@@ -17,13 +17,14 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jax.interpreters import partial_eval
 
 from vae.data.feeds import Feed, batch_like, each_feed
+from vae.trained import Trained
 from vae.training.digest import tree_sha256
 from vae.training.experiment import Experiment
 from vae.training.planning import Plan, planned, start_of
 from vae.training.state import as_levels
 from vae.training.step import PARTS
 from vae.training.validation import validation_program
-from vae.types import PyTree, Trained
+from vae.types import PyTree
 
 VERSIONED = ("vae", "jax", "flax", "optax")
 """Packages whose version decides whether two digests can be compared."""

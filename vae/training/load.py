@@ -8,13 +8,14 @@ import jax
 import jax.numpy as jnp
 
 from vae.reference import Reference
+from vae.trained import Trained
 from vae.training import workdir as files
 from vae.training.checkpoint import Checkpoints
 from vae.training.experiment import Experiment, Origin
 from vae.training.origin import experiment_of
 from vae.training.planning import model_of
 from vae.training.shapes import spec_from_json
-from vae.types import Data, Model, Trained
+from vae.types import Data, Model
 
 Which = Literal["best", "latest"]
 

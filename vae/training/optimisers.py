@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 import jax
 import optax
 
-from vae.types import Params, PyTree, Settings
+from vae.settings import Settings
+from vae.types import Params, PyTree
 
 OfSettings: TypeAlias = Callable[[Mapping[str, Any]], optax.GradientTransformation]
 Optimiser: TypeAlias = optax.GradientTransformation | OfSettings | Mapping[str, optax.GradientTransformation | OfSettings]

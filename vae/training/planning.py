@@ -12,6 +12,8 @@ from vae.data.dataset import Dataset
 from vae.data.feeds import Feed, Splits, each_feed, feed, gather
 from vae.data.view import image_splits
 from vae.reference import Reference, resolve
+from vae.settings import Settings
+from vae.trained import Trained
 from vae.training.checking import KIND_OF_KEY, checked, seed_of
 from vae.training.experiment import Experiment, Select
 from vae.training.loop import Feeds, Program, make_program, prepared_at, rows_of_feeds, stored_example
@@ -20,7 +22,7 @@ from vae.training.records import Record
 from vae.training.state import TrainState, initial_state, usable_params, with_model_state, with_params
 from vae.training.step import Batches, make_train_step, settings_at
 from vae.training.validation import names_of
-from vae.types import Data, Key, Model, Objective, PyTree, Settings, Trained
+from vae.types import Data, Key, Model, Objective, PyTree
 
 
 class Plan(NamedTuple):

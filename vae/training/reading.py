@@ -6,10 +6,10 @@ import jax
 from jax.interpreters import partial_eval
 
 from vae.data.feeds import Feed
+from vae.settings import settings_asked_for
 from vae.training.planning import Plan, start_of, user_metrics
 from vae.training.state import as_levels
 from vae.training.validation import validation_program
-from vae.types import settings_asked_for
 
 
 def require_read(plan: Plan) -> None:

@@ -5,17 +5,22 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vae.types import Data, PyTree
+from vae.types import Column, Data, PyTree
 
 
 def spec_to_json(spec: Data) -> dict[str, Any]:
-    """{"shape": ..., "space": ..., "context": ...}; the mean is a matter of training."""
-    return {"shape": list(spec.shape), "space": spec.space, "context": to_json(spec.context)}
+    """{"shape": ..., "space": ..., "context": ...}, and columns and tokens where there are any; not the mean and the scale."""
+    found: dict[str, Any] = {"shape": list(spec.shape), "space": spec.space, "context": to_json(spec.context)}
+    if spec.columns:
+        found["columns"] = [column._asdict() | {"categories": list(column.categories)} for column in spec.columns]
+    return found | ({"tokens": spec.tokens} if spec.tokens else {})
 
 
 def spec_from_json(value: dict[str, Any]) -> Data:
     """The inverse of `spec_to_json`; a run of an earlier format has no context."""
-    return Data(shape=tuple(value["shape"]), space=value["space"], context=from_json(value.get("context", {"tuple": []})))
+    columns = tuple(Column(c["name"], c["space"], tuple(c["categories"])) for c in value.get("columns", ()))
+    context = from_json(value.get("context", {"tuple": []}))
+    return Data(tuple(value["shape"]), value["space"], context=context, columns=columns, tokens=value.get("tokens", 0))
 
 
 def to_json(tree: PyTree) -> Any:

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from vae.trained import Trained
 from vae.training.experiment import Experiment, Host
 from vae.training.fitting import Fitted, fit
-from vae.types import Trained
 
 Stage = Experiment | Callable[[Mapping[str, Trained]], Experiment]
 

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int
 
+from vae.settings import Settings
 from vae.training.optimisers import Optimiser, at_settings
-from vae.types import Key, Model, Objective, Params, PyTree, Settings
+from vae.types import Key, Model, Objective, Params, PyTree
 
 
 class TrainState(NamedTuple):

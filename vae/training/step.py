@@ -10,9 +10,10 @@ from jaxtyping import Array
 
 from vae.data.feeds import each_feed
 from vae.objectives import batch_mean, total_rate
+from vae.settings import Settings
 from vae.training.optimisers import Optimiser, at_settings
 from vae.training.state import TrainState
-from vae.types import Batch, Carried, Model, Objective, Params, PyTree, Settings, Terms
+from vae.types import Batch, Carried, Model, Objective, Params, PyTree, Terms
 
 Metrics = dict[str, Array]
 Batches = Batch | Mapping[str, Batch]

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vae.objectives import CollapseWatch, collapse_after
+from vae.trained import Trained
 from vae.training.checking import checked_host, level_of, seed_of, whole
 from vae.training.experiment import Experiment, Host
 from vae.training.loop import Feeds, chunk_length, has_convolution, spans
@@ -22,7 +23,7 @@ from vae.training.run import due, examples_per_step, warmed_up, window_record
 from vae.training.state import TrainState
 from vae.training.sweep_tables import figure_of, table_of
 from vae.training.validation import validator
-from vae.types import Key, Trained
+from vae.types import Key
 
 logger = logging.getLogger("vae")
 

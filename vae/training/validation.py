@@ -12,8 +12,9 @@ from jax.extend.core import ClosedJaxpr
 from vae.data.feeds import Feed, batch_like, gather, prepared
 from vae.evaluation.evidence import elbo_terms
 from vae.objectives import total_rate
+from vae.trained import Trained
 from vae.training.records import Record
-from vae.types import Batch, Key, Objective, Terms, Trained
+from vae.types import Batch, Key, Objective, Terms
 
 VALIDATION_KEY = 20_131_220
 """Seed of the validation noise; fixed, so that the best checkpoint does not depend on luck or on the run's seed."""
