@@ -29,6 +29,7 @@ MEMBERS = {
     "Bernoulli": d.Bernoulli(THREE),
     "ContinuousBernoulli": d.ContinuousBernoulli(THREE),
     "Categorical": d.Categorical(FACTOR),
+    "PointMass": d.PointMass(jnp.array([0, 2, 1])),
     "RelaxedBernoulli": d.RelaxedBernoulli(THREE, 0.5),
     "LogitRelaxedBernoulli": d.LogitRelaxedBernoulli(THREE, 0.5),
     "RelaxedCategorical": d.RelaxedCategorical(THREE, 0.5),

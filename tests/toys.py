@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import multivariate_normal
 
-from vae.distributions import AtSample, Bernoulli, Categorical, Normal, standard_normal
+from vae.distributions import AtSample, Bernoulli, Categorical, Normal, PointMass, standard_normal
 from vae.models import given, latent_group
 from vae.types import Model, Trace
 
@@ -127,8 +127,11 @@ def two_groups(bottom_up: bool) -> Model:
     return Model(init, infer, prior, decode, keep)
 
 
-def vector_quantised(codes: int = 5, dim: int = 2) -> Model:
-    """One code for an example of four numbers; the codebook is a moving average in the state, not a parameter."""
+def vector_quantised(codes: int = 5, dim: int = 2, priced: bool = False) -> Model:
+    """One code for an example of four numbers; the codebook is a moving average in the state, not a parameter.
+
+    priced: whether the code is a latent group, so that it costs log(codes) nats and a bound exists.
+    """
 
     def init(key):
         keys = jax.random.split(key, 3)
@@ -145,15 +148,17 @@ def vector_quantised(codes: int = 5, dim: int = 2) -> Model:
     def infer(params, state, x, context, settings):
         encoded = params["posterior"]["encoder"] @ x
         distances = jnp.sum(jnp.square(codebook(state) - encoded[None]), axis=1)
-        index = jnp.argmin(distances)
-        code = codebook(state)[index]
+        chosen = jnp.argmin(distances)
 
         def draw(key, values=()):
+            group = latent_group(PointMass(chosen), Categorical(jnp.zeros(codes)), key, given(values, 0) if priced else None)
+            index = group.value
+            code = codebook(state)[index]
             passed = encoded + jax.lax.stop_gradient(code - encoded)
             assignment = jax.nn.one_hot(index, codes)
             return Trace(
-                likelihood=decode(params, state, (passed,), context),
-                latents=(),
+                likelihood=decoded(params, passed),
+                latents=(group,) if priced else (),
                 penalty=0.25 * jnp.sum(jnp.square(encoded - jax.lax.stop_gradient(code))),
                 statistics={"count": assignment, "total": jnp.outer(assignment, encoded)},
             )
@@ -161,10 +166,14 @@ def vector_quantised(codes: int = 5, dim: int = 2) -> Model:
         return draw
 
     def prior(params, state, key, context, values=(), temperature=1.0):
-        return (codebook(state)[jax.random.randint(key, (), 0, codes)],)
+        index = jax.random.randint(key, (), 0, codes)
+        return (given(values, 0) if given(values, 0) is not None else index if priced else codebook(state)[index],)
 
     def decode(params, state, values, context):
-        return Normal(mean=params["generative"]["decoder"] @ values[0], log_std=jnp.zeros(4))
+        return decoded(params, codebook(state)[values[0]] if priced else values[0])
+
+    def decoded(params, code):
+        return Normal(mean=params["generative"]["decoder"] @ code, log_std=jnp.zeros(4))
 
     def update(state, statistics, key):
         summed = jax.tree.map(lambda leaf: leaf.sum(axis=0), statistics)

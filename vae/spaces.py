@@ -5,10 +5,13 @@ own with the same reference measure (counting or Lebesgue); what it says of othe
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 DataSpace = Literal["binary", "unit_interval", "uint8", "real", "count", "tokens", "mixed"]
 """0 and 1; reals in [0, 1]; whole numbers 0 to 255; reals; whole numbers from 0 on; classes; columns of several kinds."""
+
+CONTINUOUS: tuple[DataSpace, ...] = ("unit_interval", "real")
+"""Spaces of real numbers."""
 
 DISCRETE: tuple[DataSpace, ...] = ("binary", "uint8", "count", "tokens")
 """Spaces whose likelihoods are probabilities, so that a number of bits has a meaning."""
@@ -42,3 +45,26 @@ def is_likelihood(data: DataSpace, likelihood: DataSpace) -> bool:
 def can_score(data: DataSpace, likelihood: DataSpace) -> bool:
     """Whether a likelihood gives such data a number at all."""
     return is_likelihood(data, likelihood) or likelihood in SCORED.get(data, ())
+
+
+class Words(NamedTuple):
+    """What a person is told of a space.
+
+    values:      what the values are.
+    likelihoods: the library's functions that make a likelihood of them.
+    """
+
+    values: str
+    likelihoods: tuple[str, ...]
+
+
+WORDS: Mapping[DataSpace, Words] = {
+    "binary": Words("zeros and ones", ("bernoulli",)),
+    "unit_interval": Words("real numbers in [0, 1]", ("continuous_bernoulli", "normal_learned_std")),
+    "uint8": Words("whole numbers from 0 to 255", ("discretised_logistic", "discretised_logistic_mixture")),
+    "real": Words("real numbers", ("normal_learned_std", "normal")),
+    "count": Words("counts", ("negative_binomial", "poisson")),
+    "tokens": Words("classes", ("categorical",)),
+    "mixed": Words("columns of several kinds", ("mixed",)),
+}
+"""By space."""

@@ -130,7 +130,8 @@ def estimates():
 def test_every_row_agrees_with_monte_carlo(name, estimates):
     closed, mean, error = estimates[name]
     assert abs(mean - closed) < 4.5 * error + 1e-6
-    assert 0 < error < 0.05 * closed, "a standard error this large would let anything pass"
+    assert error > 0 or name.startswith("PointMass"), "only the draws of a point are all alike"
+    assert error < 0.05 * closed, "a standard error this large would let anything pass"
 
 
 def test_what_has_no_divergence_at_all_is_not_sent_to_monte_carlo():

@@ -11,7 +11,8 @@ import tyro
 from vae.command.runs import loaded_run
 from vae.data.view import TEST_LIMIT
 from vae.reference import name_of
-from vae.training.experiment import Experiment, Host, Origin, Select
+from vae.training.experiment import Experiment, Host, Origin
+from vae.training.planning import planned
 from vae.training.records import WeightsAndBiases, Writer
 from vae.training.stopping import Stop, never, patience
 
@@ -121,10 +122,11 @@ def host_of(config: Flags, workdir: Path, stop: Stop, origin: Origin, provenance
     )
 
 
-def stop_of(config: Flags, experiment: Experiment, select: Select) -> Stop:
+def stop_of(config: Flags, experiment: Experiment) -> Stop:
     """When to stop early: after `patience` validations without a better value of what the run selects by."""
     if config.patience is None:
         return never
+    select = planned(experiment).select
     if experiment.data.validation is None and select.metric not in experiment.metrics:
         raise ValueError(
             f"patience is {config.patience}, but the data have no validation split to be patient with; leave it out."

@@ -13,7 +13,7 @@ from vae.training.digest import tree_sha256
 from vae.training.fitting import fit
 from vae.training.interrupt import exit_code
 from vae.training.origin import origin_of
-from vae.training.planning import objective_of, selection, splits_of
+from vae.training.planning import objective_of, splits_of
 
 
 class Script(NamedTuple):
@@ -35,7 +35,7 @@ def train(script: Script, config: Flags) -> int:
     experiment = with_flags(script.experiment(config), config)
     experiment = experiment._replace(data=splits_of(experiment.data))
     objective = objective_of(experiment.objective, experiment.data)
-    stop = stop_of(config, experiment, selection(experiment, objective))
+    stop = stop_of(config, experiment)
     describe(objective, settings=experiment.settings, schedules=experiment.schedules)
     provenance = {"evaluation_protocol": PROTOCOL, "parent": parent_of(config)}
     host = host_of(config, workdir, stop, origin_of(script.experiment, config, script.report, unseen=UNSEEN), provenance)

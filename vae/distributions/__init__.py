@@ -3,6 +3,7 @@
 from vae.distributions.at_sample import AtSample as AtSample
 from vae.distributions.base import Distribution as Distribution
 from vae.distributions.base import distribution as distribution
+from vae.distributions.base import is_continuous as is_continuous
 from vae.distributions.base import is_density as is_density
 from vae.distributions.base import is_reparameterised as is_reparameterised
 from vae.distributions.base import static_field as static_field
@@ -29,6 +30,7 @@ from vae.distributions.negative_binomial import NegativeBinomial as NegativeBino
 from vae.distributions.normal import Normal as Normal
 from vae.distributions.normal import standard_normal as standard_normal
 from vae.distributions.optimal_sigma import OptimalSigmaNormal as OptimalSigmaNormal
+from vae.distributions.point_mass import PointMass as PointMass
 from vae.distributions.poisson import Poisson as Poisson
 from vae.distributions.power_spherical import PowerSpherical as PowerSpherical
 from vae.distributions.relaxed_bernoulli import LogitRelaxedBernoulli as LogitRelaxedBernoulli

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vae.spaces import CONTINUOUS
 from vae.spaces import DataSpace as DataSpace
 
 T = TypeVar("T")
@@ -55,6 +56,11 @@ def is_reparameterised(distribution: Any) -> bool:
     stand-in for it (straight-through).
     """
     return getattr(distribution, "reparameterised", False)
+
+
+def is_continuous(distribution: Any) -> bool:
+    """Whether its values are real numbers, along which one can go; classes and codes are none."""
+    return distribution.data_space in CONTINUOUS
 
 
 def is_density(distribution: Any) -> bool:

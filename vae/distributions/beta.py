@@ -30,7 +30,7 @@ class Beta:
     concentration1: Float[Array, "*event"]
     concentration0: Float[Array, "*event"]
 
-    data_space: ClassVar[DataSpace] = "real"
+    data_space: ClassVar[DataSpace] = "unit_interval"
     reparameterised: ClassVar[bool] = True
 
     def __post_init__(self):

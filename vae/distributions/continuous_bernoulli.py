@@ -27,7 +27,7 @@ class ContinuousBernoulli:
 
     logits: Float[Array, "*event"]
 
-    data_space: ClassVar[DataSpace] = "real"
+    data_space: ClassVar[DataSpace] = "unit_interval"
     reparameterised: ClassVar[bool] = True
 
     @property

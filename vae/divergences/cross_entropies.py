@@ -20,13 +20,14 @@ from vae.distributions.laplace import LOG_TWO, Laplace
 from vae.distributions.low_rank_normal import LowRankNormal, whitened_square
 from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import Normal
+from vae.distributions.point_mass import PointMass
 from vae.distributions.power_spherical import PowerSpherical
 from vae.distributions.relaxed_categorical import StraightThroughCategorical
 from vae.distributions.spike_and_slab import SpikeAndSlab
 from vae.distributions.uniform_sphere import UniformCircle, UniformSphere
 from vae.distributions.von_mises import VonMises
 from vae.distributions.von_mises_fisher import VonMisesFisher
-from vae.divergences import directional, gaussian
+from vae.divergences import directional, discrete, gaussian
 from vae.divergences.gaussian import Gaussian
 from vae.divergences.kumaraswamy import expected_logs
 from vae.divergences.table import KL_TABLE, kl_divergence
@@ -198,6 +199,7 @@ CROSS_ENTROPY_TABLE: dict[tuple[type, type], Row] = {
     (LowRankNormal, LowRankNormal): low_rank,
     (Bernoulli, Bernoulli): bernoulli_bernoulli,
     (Categorical, Categorical): categorical_categorical,
+    (PointMass, Categorical): discrete.point_mass_categorical,
     (StraightThroughCategorical, StraightThroughCategorical): categorical_categorical,
     (SpikeAndSlab, SpikeAndSlab): spike_and_slab_spike_and_slab,
     (Laplace, Laplace): laplace_laplace,

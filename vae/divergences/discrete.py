@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.categorical import Categorical
+from vae.distributions.point_mass import PointMass
 from vae.distributions.relaxed_categorical import StraightThroughCategorical
 from vae.distributions.spike_and_slab import SpikeAndSlab
 from vae.divergences.gaussian import normal_normal
@@ -27,6 +28,14 @@ def categorical_categorical(q: Categorical, p: Categorical) -> Float[Array, "*ev
     """Per component: sum_k q_k ln(q_k / p_k). (Cover & Thomas 2006, section 2.3.) Raises ValueError where the shapes differ."""
     require_same_shape("KL", q=q.logits, p=p.logits)
     return categorical_kl(q.logits, p.logits)
+
+
+def point_mass_categorical(q: PointMass, p: Categorical) -> Float[Array, "*event"]:
+    """Per component: -ln p_k at the class k where q has all its mass; ln K for K equally likely codes.
+
+    (van den Oord et al. 2017, section 3.1.)
+    """
+    return -p.element_log_prob(q.value)
 
 
 def straight_through_straight_through(q: StraightThroughCategorical, p: StraightThroughCategorical) -> Float[Array, "*event"]:

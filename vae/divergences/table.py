@@ -26,6 +26,7 @@ from vae.distributions.laplace import Laplace
 from vae.distributions.low_rank_normal import LowRankNormal
 from vae.distributions.multivariate_normal import MultivariateNormal
 from vae.distributions.normal import Normal
+from vae.distributions.point_mass import PointMass
 from vae.distributions.power_spherical import PowerSpherical
 from vae.distributions.relaxed_categorical import StraightThroughCategorical
 from vae.distributions.spike_and_slab import SpikeAndSlab
@@ -95,6 +96,7 @@ KL_TABLE: dict[tuple[type, type], Row] = {
     (LowRankNormal, LowRankNormal): gaussian.low_rank,
     (Bernoulli, Bernoulli): discrete.bernoulli_bernoulli,
     (Categorical, Categorical): discrete.categorical_categorical,
+    (PointMass, Categorical): discrete.point_mass_categorical,
     (StraightThroughCategorical, StraightThroughCategorical): discrete.straight_through_straight_through,
     (SpikeAndSlab, SpikeAndSlab): discrete.spike_and_slab_spike_and_slab,
     (Laplace, Laplace): positive.laplace_laplace,

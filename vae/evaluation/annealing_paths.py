@@ -20,6 +20,7 @@ from vae.distributions import (
     SpikeAndSlab,
     UniformSphere,
     VonMisesFisher,
+    is_continuous,
 )
 from vae.evaluation.evidence import with_density
 from vae.objectives import log_weight
@@ -106,7 +107,7 @@ def _require_euclidean(latents: tuple[Latent, ...]) -> None:
             "the model has no latent group with a density, so there is nothing to anneal; use a model with a posterior."
         )
     for family in (f for latent in latents for d in (latent.posterior, latent.prior) for f in _families(d)):
-        if family.data_space != "real" or isinstance(family, NOT_EUCLIDEAN):
+        if not is_continuous(family) or isinstance(family, NOT_EUCLIDEAN):
             raise TypeError(
                 f"the latent variables have a {type(family).__name__}, whose values Hamiltonian Monte Carlo cannot move; "
                 "use importance_sampled_evidence, or latent variables with a density over all real vectors."

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import Distribution, is_density
+from vae.claims import why_unscaled
+from vae.distributions.base import is_density
 from vae.evaluation.batches import map_examples
 from vae.evaluation.pareto import keep_largest, tail_length, tail_shape
 from vae.evaluation.rows import checked
@@ -122,15 +123,10 @@ def importance_sampled_evidence(
     return _summarise(weights, samples)._replace(pareto_k=shape)
 
 
-def no_density(likelihood: Distribution) -> str:
-    """What to say of a likelihood that is none."""
-    return f"{type(likelihood).__name__} is no density: report a Normal with the sigma measured on training data"
-
-
 def with_density(trace: Trace) -> Trace:
     """The trace, whose likelihood has to be a density: of anything else there is no evidence."""
     if not is_density(trace.likelihood):
-        raise TypeError(f"there is no evidence to estimate, since {no_density(trace.likelihood)}.")
+        raise TypeError(f"there is no evidence to estimate, since {why_unscaled(trace.likelihood)}.")
     return trace
 
 

@@ -6,22 +6,23 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array
 from numpy.typing import ArrayLike
 
-from vae.discrepancies import ACTIVE_VARIANCE
-from vae.distributions import is_density
+from vae.claims import Claim, claim_of, why_unweighted
+from vae.discrepancies import ACTIVE_KL, ACTIVE_VARIANCE
+from vae.distributions import is_continuous
 from vae.evaluation.arrays import standard_error
-from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, no_density, rates_of
+from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, rates_of
 from vae.evaluation.latents import active_units, encode
 from vae.evaluation.pareto import UNRELIABLE
 from vae.evaluation.rows import require_examples
 from vae.objectives import analytic, log_ratio, no_rate, total_rate
+from vae.spaces import DISCRETE, is_likelihood
 from vae.trained import Trained
-from vae.types import Data, Key, PyTree, Trace
+from vae.types import Data, Key, PyTree, Terms, Trace
 
 LOW_SAMPLE_SIZE = 10
-DISCRETE = ("binary", "uint8", "count", "tokens")
-
 
 OF_THE_BOUND = (
     *("nll", "cross_entropy", "nll_se_images", "nll_se_mc", "effective_sample_size"),
@@ -44,11 +45,14 @@ def report(
     samples: importance samples per example; the NLL is an upper bound that falls as they grow, so compare at equal numbers.
 
     All in nats per example. The standard error over images says how much the test set decides; the Monte Carlo error how much
-    the importance samples do. Where the data are not in the likelihood's space (gray pixels under a Bernoulli) nothing here is
-    a likelihood: `nll` and `bits_per_dim` are None, and the same bound is called `cross_entropy`. Where its `is_density`
-    is False (it sets its own scale by the value it scores) there is no bound: its numbers are None and `nll_note` says why. Nor
-    is there one, and no ELBO, of a model without a latent group or with one without a density; its KL, and the active units of
-    no group, are None too.
+    the importance samples do. What may be called `elbo` and `kl` is decided in `vae.claims`; what may not is the `score` and
+    the `rate`, the others are None, and `elbo_note` says why. Where the data are not in the likelihood's space (gray pixels
+    under a Bernoulli) nothing here is a likelihood: `nll` and `bits_per_dim` are None, and the same bound is called
+    `cross_entropy`. Where draws of the posterior cannot be weighted (a group without a density, no group, a likelihood that is
+    no density) there is none: its numbers are None and `nll_note` says why.
+
+    Units are the dimensions of the groups of real numbers; a label or a code is none. `active_units` counts them by the
+    variance of their posterior mean over examples, `active_units_by_kl` by their mean KL, which no learned prior deceives.
 
     Raises ValueError for a model of which it is not known what data it is of.
     """
@@ -60,30 +64,51 @@ def report(
     elbo_key, evidence_key, encode_key = jax.random.split(key, 3)
     require_examples(trained, x, context)
     trace = structure_of(trained, x, context)
-    scored = bool(trace.latents) and all(latent.log_q is not None for latent in trace.latents)
-    charged = bool(trace.latents) and (scored or can_be_charged(trace, rates))
+    claim, unweighted = claim_of(trace, rates_of(rates), data.space), why_unweighted(trace)
+    charged = bool(trace.latents) and can_be_charged(trace, rates)
     terms = elbo_terms(trained, x, elbo_key, context=context, rates=rates_of(rates) if charged else no_rate)
     means = encode(trained, x, encode_key, context=context)
-    likelihood = trace.likelihood
-    if scored and is_density(likelihood):
-        evidence = importance_sampled_evidence(trained, x, evidence_key, samples=samples, context=context)
-        bound = evidence_summary(evidence, samples, in_space=likelihood.data_space == data.space)
-        bound |= bits_per_dim(evidence, data, likelihood.data_space)
+    if unweighted:
+        bound: dict[str, Any] = dict.fromkeys(OF_THE_BOUND) | {"nll_samples": samples, "nll_note": unweighted}
     else:
-        bound = dict.fromkeys(OF_THE_BOUND) | {"nll_samples": samples, "nll_note": why_no_bound(trace)}
-    rate = np.asarray(total_rate(terms))
-    log_likelihood = np.asarray(terms.log_likelihood)
+        evidence = importance_sampled_evidence(trained, x, evidence_key, samples=samples, context=context)
+        in_space = is_likelihood(data.space, trace.likelihood.data_space)
+        bound = evidence_summary(evidence, samples, in_space=in_space) | bits_per_dim(evidence, data, in_space=in_space)
+    found = terms_summary(terms, claim, charged) | units(trace, means, terms if charged and claim.rate == "kl" else None)
+    return {"examples": len(jax.tree.leaves(x)[0]), **found, **bound}
+
+
+def terms_summary(terms: Terms, claim: Claim, charged: bool) -> dict[str, Any]:
+    """The bound with its two parts under the names that they may have; `charged` says whether the groups have a cost at all."""
+    rate, log_likelihood = (np.asarray(value, np.float64) for value in (total_rate(terms), terms.log_likelihood))
+    named: dict[str, Any] = {"elbo": None, "score": None, "kl": None, "rate": None}
+    named |= {claim.total: float(np.mean(log_likelihood - rate))} | ({claim.rate: float(np.mean(rate))} if charged else {})
+    divergence = charged and claim.rate == "kl"
     return {
-        "examples": len(rate),
-        "elbo": float(np.mean(log_likelihood - rate)) if scored else None,
-        "elbo_se_images": standard_error(log_likelihood - rate) if scored else None,
         "log_likelihood": float(np.mean(log_likelihood)),
-        "kl": float(np.mean(rate)) if charged else None,
-        "kl_per_dimension": [np.mean(np.asarray(r), axis=0).reshape(-1).tolist() for r in terms.rates] if charged else None,
-        "active_units": int(sum(int(active_units(group).sum()) for group in means)) if means else None,
-        "latent_dimensions": int(sum(group[0].size for group in means)),
+        **named,
+        "elbo_se_images": None,
+        "score_se_images": None,
+        f"{claim.total}_se_images": standard_error(log_likelihood - rate),
+        "elbo_note": claim.why or None,
+        "kl_per_dimension": [np.mean(np.asarray(r), axis=0).reshape(-1).tolist() for r in terms.rates] if divergence else None,
+    }
+
+
+def units(trace: Trace, means: Sequence[Array], terms: Terms | None) -> dict[str, Any]:
+    """How many of the latent dimensions are active, by the variance of their mean and by their KL; None where there are none.
+
+    terms: whose rates are KL; by KL only where there are any, and one for each dimension of every group of real numbers.
+    """
+    own = [group for group, latent in enumerate(trace.latents) if is_continuous(latent.posterior)]
+    rates = [] if terms is None else [np.mean(np.asarray(terms.rates[group]), axis=0) for group in own]
+    by_dimension = bool(rates) and all(rate.shape == means[group].shape[1:] for rate, group in zip(rates, own, strict=True))
+    return {
+        "active_units": int(sum(int(active_units(means[group]).sum()) for group in own)) if own else None,
+        "active_units_by_kl": int(sum(int(np.sum(rate > ACTIVE_KL)) for rate in rates)) if by_dimension else None,
+        "latent_dimensions": int(sum(means[group][0].size for group in own)),
         "active_threshold": ACTIVE_VARIANCE,
-        **bound,
+        "active_kl_threshold": ACTIVE_KL,
     }
 
 
@@ -109,9 +134,9 @@ def share_unreliable(pareto_k: ArrayLike | None) -> float | None:
     return None if np.all(np.isnan(shapes)) else float(np.mean(shapes > UNRELIABLE))
 
 
-def bits_per_dim(evidence: Evidence, data: Data, space: str) -> dict[str, float | None]:
-    """NLL / (D ln 2), for data of a discrete space under a likelihood of that space; None where a density has no such scale."""
-    meaningful = space == data.space and space in DISCRETE and data.shape
+def bits_per_dim(evidence: Evidence, data: Data, *, in_space: bool) -> dict[str, float | None]:
+    """NLL / (D ln 2), for data of a discrete space under a likelihood of them; None where a density has no such scale."""
+    meaningful = in_space and data.space in DISCRETE and data.shape
     nll = -float(np.mean(np.asarray(evidence.log_evidence, np.float64)))
     return {"bits_per_dim": nll / (math.prod(data.shape) * math.log(2.0)) if meaningful else None}
 
@@ -126,18 +151,6 @@ def can_be_charged(trace: Trace, rates: Any) -> bool:
     """Whether every group has the density that its KL needs; another rate needs none."""
     functions = rates if isinstance(rates, Sequence) else (rates,) * len(trace.latents)
     return all(latent.log_q is not None or rate not in (analytic, log_ratio) for latent, rate in zip(trace.latents, functions))
-
-
-def why_no_bound(trace: Trace) -> str:
-    """What to say of a model whose evidence nothing bounds."""
-    if not trace.latents:
-        return "the model has no latent group with a density, so there is no bound on its evidence"
-    points = [type(latent.posterior).__name__ for latent in trace.latents if latent.log_q is None]
-    return (
-        f"the posterior {points[0]} has no density, so there is no bound on the evidence"
-        if points
-        else no_density(trace.likelihood)
-    )
 
 
 def compact(numbers: Mapping[str, Any]) -> dict[str, Any]:

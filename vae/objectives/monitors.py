@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae import discrepancies
-from vae.distributions import Deterministic, Transformed
+from vae.distributions import Deterministic, Transformed, is_continuous
 from vae.objectives.core import ExampleView, mean_rates
 from vae.objectives.observed import KnownValue
 from vae.types import Latent, PyTree, Terms
@@ -49,9 +49,12 @@ def observations(monitors: Sequence[Monitor], watched: tuple, terms: Terms, weig
 
 
 class _Watched(NamedTuple):
-    """What is kept of one group: E_q[z | x], and log q(z_i | x) of this posterior at the values of the first examples."""
+    """What is kept of one group: E_q[z | x], and log q(z_i | x) of this posterior at the values of the first examples.
 
-    mean: Array
+    None where there is none: a class or a code is no unit that could be active.
+    """
+
+    mean: Array | None
     log_densities: Array | None
 
 
@@ -74,8 +77,9 @@ def densities_across_batch(posterior: Any, value: Any, rows: int | None = None, 
 def _watch(latent: Latent) -> _Watched:
     """A flow is left out of the densities: scoring another's value would invert it, dimension by dimension."""
     scored = latent.log_q is not None and not isinstance(latent.posterior, Deterministic | Transformed | KnownValue)
+    units = is_continuous(latent.posterior) and not isinstance(latent.posterior, KnownValue)
     return _Watched(
-        mean=as_vector(getattr(latent.posterior, "mean", latent.value)),
+        mean=as_vector(getattr(latent.posterior, "mean", latent.value)) if units else None,
         log_densities=densities_across_batch(latent.posterior, latent.value, WATCHED_EXAMPLES) if scored else None,
     )
 
@@ -88,8 +92,11 @@ def _observe(collected: tuple[_Watched, ...], terms: Terms, weight: Float[Array,
     metrics, information = {}, []
     for group, (watched, nats) in enumerate(zip(collected, mean_rates(terms.rates, weight), strict=True)):
         metrics[of_group(rate, group)] = nats.reshape(-1) if nats.size <= LISTED_DIMENSIONS else jnp.sum(nats)
-        variance = jnp.diagonal(discrepancies.covariance_of_means(watched.mean, watched.mean, weight))
-        metrics[of_group("active_units", group)] = jnp.sum(variance > discrepancies.ACTIVE_VARIANCE).astype(jnp.float32)
+        if watched.mean is not None:
+            variance = jnp.diagonal(discrepancies.covariance_of_means(watched.mean, watched.mean, weight))
+            metrics[of_group("active_units", group)] = jnp.sum(variance > discrepancies.ACTIVE_VARIANCE).astype(jnp.float32)
+            if rate == "kl" and nats.size == watched.mean.shape[-1]:
+                metrics[of_group("active_units_by_kl", group)] = jnp.sum(nats > discrepancies.ACTIVE_KL).astype(jnp.float32)
         if watched.log_densities is not None:
             log_densities = watched.log_densities.T
             rows = jnp.arange(log_densities.shape[0])
@@ -107,7 +114,8 @@ collapse = Monitor(each=_each, observe=_observe)
 """Per latent group g, from the minibatch, without gradient:
 
     kl/g, or rate/g       mean rate in nats, per dimension where it factorises and has at most `LISTED_DIMENSIONS`
-    active_units/g        number of dimensions with Var_x E_q[z | x] > 0.01 (Burda et al. 2016, section 5)
+    active_units/g        number of dimensions with Var_x E_q[z | x] > 0.01 (Burda et al. 2016, section 5); of real numbers only
+    active_units_by_kl/g  number of dimensions whose mean KL is over 0.01 nats, where it factorises
     mutual_information/g  I(x; z_g) in nats at the values of the first `WATCHED_EXAMPLES`, at most the log of the batch size;
                           of a deeper group, with x and the sampled ancestors together. Left out for flows and points.
 

@@ -140,12 +140,18 @@ def bound(summary: Mapping[str, Any]) -> tuple[str, str]:
     return "no NLL", summary["nll_note"]
 
 
+def total(summary: Mapping[str, Any]) -> tuple[str, str]:
+    """The line of log-likelihood minus rates, under the name that it may have."""
+    name, words = ("elbo", "ELBO") if summary["elbo"] is not None else ("score", f"score, no ELBO: {summary['elbo_note']}")
+    return words, f"{summary[name]:.2f} +- {summary[f'{name}_se_images']:.2f}"
+
+
 def rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The lines of the table."""
     lines = [
-        ("ELBO", f"{summary['elbo']:.2f} +- {summary['elbo_se_images']:.2f}" if summary["elbo"] is not None else "none"),
+        total(summary),
         ("  log-likelihood", f"{summary['log_likelihood']:.2f}"),
-        ("  KL", f"{summary['kl']:.2f}" if summary["kl"] is not None else "none"),
+        ("  KL", f"{summary['kl']:.2f}") if summary["rate"] is None else ("  rate", f"{summary['rate']:.2f}"),
         bound(summary),
     ]
     if summary["nll_se_images"] is not None:
@@ -158,7 +164,9 @@ def rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if summary["share_pareto_k_over_0_7"] is not None:
         lines.append(("  images with a Pareto k over 0.7", f"{100 * summary['share_pareto_k_over_0_7']:.0f} %"))
     if summary["active_units"] is not None:
-        lines.append(("active units", f"{summary['active_units']} of {summary['latent_dimensions']}"))
+        lines.append(("active units, by variance of the mean", f"{summary['active_units']} of {summary['latent_dimensions']}"))
+    if summary["active_units_by_kl"] is not None:
+        lines.append(("active units, by KL", f"{summary['active_units_by_kl']} of {summary['latent_dimensions']}"))
     if summary["bits_per_dim"] is not None:
         lines.append(("bits per dimension", f"{summary['bits_per_dim']:.4f}"))
     if summary["images_per_second"] is not None:

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from vae.distributions.base import Distribution, is_reparameterised
+from vae.distributions.base import Distribution, is_continuous, is_reparameterised
 from vae.evaluation.arrays import standard_error
 from vae.testing.allowance import Allowance, Report, free_parameters
 from vae.testing.marginal import check_continuous_marginal, check_support
@@ -94,7 +94,7 @@ def check_distribution(
     check_identities(allowance, distribution, draws, key, fields, standard_errors)
     check_moments(allowance, distribution, draws, standard_errors)
     repeats = len(np.unique(flat[:, 0])) < 0.9 * samples
-    real = distribution.data_space == "real" and not discrete and not repeats and is_reparameterised(distribution)
+    real = is_continuous(distribution) and not discrete and not repeats and is_reparameterised(distribution)
     if real if reparameterised is None else reparameterised:
         check_pathwise_gradient(allowance, draws, standard_errors)
     check_transformations(allowance, distribution, draws, key)

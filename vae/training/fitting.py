@@ -84,7 +84,7 @@ def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | 
     """
     host = checked_host(host)
     plan = planned(experiment)
-    validate = validator(plan.objective, plan.splits.validation)
+    validate = validator(plan.objective, plan.splits.validation, plan.claim)
     require_read(plan)
     config = None if workdir is None else config_of(plan, host)
     provenance = None if config is None else {"data_sha256": data_sha256(config["digests"]), **host.provenance}

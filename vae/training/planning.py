@@ -8,9 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vae.claims import Claim, claim_of, require_scored
 from vae.data.dataset import Dataset
-from vae.data.feeds import Feed, Splits, each_feed, feed, gather
+from vae.data.feeds import Feed, Splits, batch_like, each_feed, feed, gather, prepared
 from vae.data.view import image_splits
+from vae.objectives.observed import observing
 from vae.reference import Reference, resolve
 from vae.settings import Settings
 from vae.trained import Trained
@@ -20,9 +22,8 @@ from vae.training.loop import Feeds, Program, make_program, prepared_at, rows_of
 from vae.training.optimisers import at_settings
 from vae.training.records import Record
 from vae.training.state import TrainState, initial_state, usable_params, with_model_state, with_params
-from vae.training.step import Batches, make_train_step, settings_at
-from vae.training.validation import names_of
-from vae.types import Data, Key, Model, Objective, PyTree
+from vae.training.step import Batches, Claims, make_train_step, settings_at
+from vae.types import Data, Key, Model, Objective, PyTree, Trace
 
 
 class Plan(NamedTuple):
@@ -38,6 +39,8 @@ class Plan(NamedTuple):
     program:        the training program; `program.step` is one step of one run.
     validate_every: steps between validations.
     select:         what "best" means.
+    claims:         what the numbers of training may be called, one per feed where there are several.
+    claim:          what those of the validation may be called; of the training where there is none.
     """
 
     experiment: Experiment
@@ -50,6 +53,8 @@ class Plan(NamedTuple):
     program: Program
     validate_every: int
     select: Select
+    claims: Claims
+    claim: Claim
 
     def traced_with(self) -> tuple[PyTree, PyTree]:
         """Shapes of a state and of a stored batch: what a step is traced with."""
@@ -72,7 +77,9 @@ def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
     spec = spec_of(splits.train)
     model = model_of(experiment.model, spec)
     objective = objective_of(experiment.objective, splits)
-    train_step = make_train_step(model, objective, experiment.optimiser, experiment.schedules, experiment.average_decay)
+    claims = each_feed(lambda feed: claim_on(feed, model, objective, experiment.settings), splits.train)
+    claim = claim_on(last_feed(splits), model, objective, experiment.settings)
+    train_step = make_train_step(model, objective, experiment.optimiser, experiment.schedules, experiment.average_decay, claims)
     options = {} if lift is None else {"lift": lift}
     key = key_of(experiment.seed)
     return Plan(
@@ -85,7 +92,9 @@ def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
         start=partial(start_of, experiment, model, objective, key),
         program=make_program(train_step, splits.train, experiment.batch_size, **options),
         validate_every=experiment.validate_every or max(1, experiment.steps // 10),
-        select=selection(experiment, objective),
+        select=selection(experiment, claim),
+        claims=claims,
+        claim=claim,
     )
 
 
@@ -188,12 +197,39 @@ def key_of(seed: int | Key) -> Key:
     return jax.random.key(given, impl=KIND_OF_KEY) if isinstance(given, int) else given
 
 
-def selection(experiment: Experiment, objective: Objective) -> Select:
+def claim_on(feed: Feed, model: Model, objective: Objective, settings: Mapping[str, Any]) -> Claim:
+    """What may be claimed of a model's numbers on a feed, found without computing anything; ValueError, or a warning, where the
+    data are not what the likelihood scores (`vae.claims.require_scored`).
+    """
+    trace = trace_of(feed, model, settings)
+    require_scored(trace.likelihood, feed.spec.space)
+    return claim_of(trace, objective.rates, feed.spec.space)
+
+
+def trace_of(feed: Feed, model: Model, settings: Mapping[str, Any]) -> Trace:
+    """The shapes of what one pass through the model says of an example of a feed."""
+
+    def traced(key: Key, stored: PyTree, settings: Mapping[str, Any]) -> Trace:
+        batch = prepared(feed, key, stored)
+        x, context, values = jax.tree.map(lambda leaf: leaf[0], (batch.x, batch.context, batch.values))
+        params, state = model.init(key)
+        return observing(model.infer(params, state, x, context, Settings(settings)), values)(key)
+
+    return jax.eval_shape(traced, jax.random.key(0), batch_like(feed.arrays, 1), dict(settings))
+
+
+def last_feed(splits: Splits) -> Feed:
+    """The feed that the best is chosen on: that of the validation, else that of the training, of several the last by name."""
+    if splits.validation is not None:
+        return splits.validation
+    return splits.train[max(splits.train)] if isinstance(splits.train, Mapping) else splits.train
+
+
+def selection(experiment: Experiment, claim: Claim) -> Select:
     """What "best" means; ValueError for a metric that no validation has."""
-    name, total = names_of(objective)
     given = experiment.select
-    select = given if isinstance(given, Select) else Select(given or total)
-    known = (total, "log_likelihood", name, *experiment.metrics)
+    select = given if isinstance(given, Select) else Select(given or claim.total)
+    known = (claim.total, "log_likelihood", claim.rate, *experiment.metrics)
     if select.metric not in known:
         raise ValueError(f"the best is to be selected by {select.metric!r}; wanted one of {', '.join(known)}.")
     return select

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
+from vae.claims import Claim, claim_by
 from vae.data.feeds import each_feed
 from vae.objectives import batch_mean, total_rate
 from vae.settings import Settings
@@ -17,6 +18,9 @@ from vae.types import Batch, Carried, Model, Objective, Params, PyTree, Terms
 
 Metrics = dict[str, Array]
 Batches = Batch | Mapping[str, Batch]
+Claims = Claim | Mapping[str, Claim]
+"""One for all feeds, or one per feed."""
+
 TrainStep = Callable[[TrainState, Batches], tuple[TrainState, Metrics]]
 
 MODEL, OBJECTIVE, OPTIMISER, SCHEDULES, PREPARE = PARTS = (
@@ -34,6 +38,7 @@ def make_train_step(
     optimiser: Optimiser,
     schedules: Mapping[str, Callable] | None = None,
     average_decay: float | None = None,
+    claims: Claims | None = None,
 ) -> TrainStep:
     """Build train_step(state, batch) -> state, metrics.
 
@@ -42,11 +47,13 @@ def make_train_step(
                    unit rate then, `optax.adam(1.0)`); a function from the settings to one; or one of these per player.
     schedules:     shapes by the name of the setting they multiply (see `vae.schedules`).
     average_decay: decay of the moving average of the parameters, None for none.
+    claims:        what the batch means may be called, see `vae.claims`; by the objective's rates alone where it is not given.
 
     A step whose gradient is not finite changes no parameter and no carried state, and is counted in `state.skipped`; the next
     one draws other noise. The caller decides how many in a row are too many.
     """
     schedules = dict(schedules or {})
+    claims = claim_by(objective.rates) if claims is None else claims
 
     model = in_scope(model)
 
@@ -83,7 +90,7 @@ def make_train_step(
         kept = only_if(finite, stepped, {name: getattr(state, name) for name in CHANGING})
         skipped = jnp.where(finite, 0, state.skipped + 1)
         state = state._replace(**kept, step=state.step + 1, skipped=skipped)
-        return state, batch_metrics(terms, batch, loss, objective.rate) | aux.get("metrics", {}) | {"skipped": skipped}
+        return state, batch_metrics(terms, batch, loss, claims) | aux.get("metrics", {}) | {"skipped": skipped}
 
     return train_step
 
@@ -172,22 +179,27 @@ def moving_average(average: PyTree, params: Params, decay: float | None) -> PyTr
     return optax.incremental_update(params, average, 1.0 - decay)
 
 
-def batch_metrics(terms: Any, batch: Batches, loss: PyTree, name: str = "kl") -> Metrics:
-    """Batch means of the terms, in nats per example; where the rate is a KL, also the `elbo` at beta 1 whatever was minimised.
+def batch_metrics(terms: Any, batch: Batches, loss: PyTree, claims: Claims) -> Metrics:
+    """Batch means of the terms, in nats per example, and of log-likelihood minus rates at beta 1 whatever was minimised.
 
-    name: of the rate, see `Objective`. Of several feeds, the means stand under each one's name ("labelled/elbo").
+    claims: what they are called, one for all feeds or one per feed. Of several feeds, the means stand under each one's name
+            ("labelled/elbo").
     """
     if isinstance(batch, Mapping):
-        found = {feed: term_means(terms[feed], of_one, name) for feed, of_one in batch.items()}
+        found = {feed: term_means(terms[feed], of_one, of_feed(claims, feed)) for feed, of_one in batch.items()}
         means = {f"{feed}/{metric}": value for feed, values in found.items() for metric, value in values.items()}
     else:
-        means = term_means(terms, batch, name)
+        means = term_means(terms, batch, of_feed(claims))
     return means | ({f"loss/{player}": value for player, value in loss.items()} if isinstance(loss, dict) else {"loss": loss})
 
 
-def term_means(terms: Terms, batch: Batch, name: str) -> Metrics:
+def of_feed(claims: Claims, feed: str = "") -> Claim:
+    """The claim on one feed."""
+    return claims[feed] if isinstance(claims, Mapping) else claims
+
+
+def term_means(terms: Terms, batch: Batch, claim: Claim) -> Metrics:
     """Batch means of the terms of one feed."""
     rate = total_rate(terms)
-    means = {"log_likelihood": batch_mean(terms.log_likelihood, batch.weight), name: batch_mean(rate, batch.weight)}
-    bound = {"elbo": batch_mean(terms.log_likelihood - rate, batch.weight)} if name == "kl" else {}
-    return bound | means
+    named = {claim.total: terms.log_likelihood - rate, "log_likelihood": terms.log_likelihood, claim.rate: rate}
+    return {name: batch_mean(values, batch.weight) for name, values in named.items()}

@@ -114,7 +114,7 @@ def sweep(
     levels = combinations(settings or {}, zip or {})
     plan = planned(experiment._replace(settings={**experiment.settings, **levels[0]}), lift)
     require_resident(plan.splits.train)
-    validate = validator(plan.objective, plan.splits.validation)
+    validate = validator(plan.objective, plan.splits.validation, plan.claim)
     require_read(plan)
     members = [Member(seed, level, []) for level in levels for seed in seeds_of(experiment, seeds)]
     states = start_all(plan, members)

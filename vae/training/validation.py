@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr
 
+from vae.claims import Claim, claim_by
 from vae.data.feeds import Feed, batch_like, gather, prepared
 from vae.evaluation.evidence import elbo_terms
 from vae.objectives import total_rate
@@ -26,27 +27,22 @@ ROWS = 5_000
 Validate = Callable[[Trained], Record]
 
 
-def validator(objective: Objective, feed: Feed | None) -> Validate | None:
+def validator(objective: Objective, feed: Feed | None, claim: Claim | None = None) -> Validate | None:
     """trained -> means over the feed, in nats per example, on the same noise every time; None without a feed.
 
-    "log_likelihood", and "kl" and "elbo" where the objective's rate is a KL; where it is none, no bound is claimed: "rate" and
-    "score", the log-likelihood minus the rate.
+    "log_likelihood", and the rate and the log-likelihood minus it under the names that the claim gives them; by the objective's
+    rates alone where it is not given.
     """
     if feed is None:
         return None
-    name, total = names_of(objective)
+    claim = claim_by(objective.rates) if claim is None else claim
     of_feed = terms_of_feed(objective, feed)
 
     def validate(trained: Trained) -> Record:
         log_likelihood, rate = np.concatenate([numbers(terms) for terms in of_feed(trained)], axis=1)
-        return {total: mean(log_likelihood - rate), "log_likelihood": mean(log_likelihood), name: mean(rate)}
+        return {claim.total: mean(log_likelihood - rate), "log_likelihood": mean(log_likelihood), claim.rate: mean(rate)}
 
     return validate
-
-
-def names_of(objective: Objective) -> tuple[str, str]:
-    """What the rate, and the log-likelihood minus it, are called: no bound is claimed where the rate is no KL."""
-    return ("kl", "elbo") if objective.rate == "kl" else ("rate", "score")
 
 
 def terms_of_feed(objective: Objective, feed: Feed) -> Callable[[Trained], Iterator[Terms]]:
