@@ -145,14 +145,16 @@ def test_a_batch_size_is_refused_where_every_feed_has_its_own():
 
 def test_patience_follows_what_is_selected_by():
     feed = vae.data.feed(IMAGES)
-    experiment = vae.Experiment(data=vae.data.Splits(feed, feed), model=vae.models.mlp, steps=1)
-    records = [{"split": "validation", "score": value, "loss": -value} for value in (1.0, 3.0, 2.0)]
-    assert stop_of(Flags(), experiment, Select("score")) is never
-    for select in (Select("score"), Select("loss", higher_is_better=False)):
-        stop = stop_of(Flags(patience=1), experiment, select)
+    metrics = {"loss": lambda trained: 0.0}
+    model = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4], likelihood="normal")
+    experiment = vae.Experiment(vae.data.Splits(feed, feed), model, steps=1, batch_size=8, metrics=metrics)
+    records = [{"split": "validation", "elbo": value, "loss": -value} for value in (1.0, 3.0, 2.0)]
+    assert stop_of(Flags(), experiment) is never
+    for select in (None, "elbo", Select("loss", higher_is_better=False)):
+        stop = stop_of(Flags(patience=1), experiment._replace(select=select))
         assert (stop(records[:2]), stop(records)) == (False, True)
     with pytest.raises(ValueError, match="patience is 1, but the data have no validation split"):
-        stop_of(Flags(patience=1), experiment._replace(data=vae.data.Splits(feed)), Select("score"))
+        stop_of(Flags(patience=1), experiment._replace(data=vae.data.Splits(feed)))
 
 
 @dataclass

@@ -49,28 +49,28 @@ def test_outside_the_likelihoods_space_there_is_only_a_cross_entropy():
 
 
 @pytest.mark.parametrize(
-    ("data_space", "likelihood_space", "meaning"),
+    ("space", "in_space", "meaning"),
     [
-        ("binary", "binary", True),
-        ("uint8", "uint8", True),
-        ("real", "real", False),  # a density has no bits
-        ("real", "binary", False),  # gray pixels under a Bernoulli
-        ("binary", "real", False),
+        ("binary", True, True),
+        ("uint8", True, True),
+        ("real", True, False),  # a density has no bits
+        ("unit_interval", False, False),  # gray pixels under a Bernoulli
+        ("binary", False, False),
     ],
 )
-def test_bits_per_dimension_only_where_they_mean_something(data_space, likelihood_space, meaning):
-    found = bits_per_dim(EVIDENCE, Data(shape=(2, 3, 1), space=data_space), likelihood_space)["bits_per_dim"]
+def test_bits_per_dimension_only_where_they_mean_something(space, in_space, meaning):
+    found = bits_per_dim(EVIDENCE, Data(shape=(2, 3, 1), space=space), in_space=in_space)["bits_per_dim"]
     assert found == (pytest.approx(12.0 / (6 * math.log(2))) if meaning else None)
 
 
 def images(space):
     x = RNG.uniform(size=(30, 3, 2, 1)).astype(np.float32)
-    return jnp.asarray(x if space == "real" else np.round(x))
+    return jnp.asarray(x if space in ("real", "unit_interval") else np.round(x))
 
 
 @pytest.mark.parametrize(
     ("space", "likelihood", "named"),
-    [("binary", "bernoulli", "nll"), ("real", "bernoulli", "cross_entropy")],
+    [("binary", "bernoulli", "nll"), ("unit_interval", "bernoulli", "cross_entropy")],
 )
 def test_a_report_of_images(space, likelihood, named):
     data = Data(shape=(3, 2, 1), space=space)
@@ -85,7 +85,9 @@ def test_a_report_of_images(space, likelihood, named):
     assert found["kl_per_dimension"] == [pytest.approx(kl.mean(axis=0).tolist())]
     assert found["kl"] == pytest.approx(kl.sum(axis=1).mean(), rel=1e-5)
     assert found["log_likelihood"] == pytest.approx(float(np.mean(terms.log_likelihood)), rel=1e-5)
-    assert found["elbo"] == pytest.approx(found["log_likelihood"] - found["kl"], rel=1e-5)
+    total = "elbo" if space == "binary" else "score"
+    assert found[total] == pytest.approx(found["log_likelihood"] - found["kl"], rel=1e-5)
+    assert {"elbo", "score"} - {total} == {name for name in ("elbo", "score") if found[name] is None}
     assert found[named] == pytest.approx(-float(np.mean(bound)), rel=1e-5)
     assert {"nll", "cross_entropy"} - {named} == {name for name in ("nll", "cross_entropy") if found[name] is None}
     assert (found["bits_per_dim"] is not None) == (space == "binary")
@@ -123,7 +125,9 @@ def test_a_likelihood_that_is_no_density_has_no_nll():
 def test_a_likelihood_that_is_no_density_has_no_evidence(estimate):
     model = models.mlp(Data(shape=(3, 2, 1), space="real"), latent_dim=2, hidden=(4,), likelihood="normal_optimal_std")
     params, state = jax.jit(model.init)(jax.random.key(0))
-    with pytest.raises(TypeError, match="no evidence to estimate, since OptimalSigmaNormal is no density: report a Normal"):
+    with pytest.raises(
+        TypeError, match="no evidence to estimate, since the likelihood OptimalSigmaNormal is no density: report a Normal"
+    ):
         estimate(Trained(model, params, state), images("real")[:4], jax.random.key(1))
 
 
@@ -138,13 +142,14 @@ def test_a_model_without_latent_groups_has_no_bound():
     model = toys.vector_quantised()
     trained = Trained(model, *model.init(jax.random.key(0)), spec=Data(shape=(4,), space="real"))
     found = report(trained, jnp.asarray(RNG.normal(size=(5, 4)), jnp.float32), jax.random.key(1), samples=3)
-    assert "no latent group with a density" in found["nll_note"]
+    assert "no latent group, so nothing says what its code costs" in found["nll_note"]
     assert math.isfinite(found["log_likelihood"])
     for name in (*OF_THE_BOUND, "elbo", "elbo_se_images", "kl", "kl_per_dimension", "active_units"):
         assert found[name] is None, name
     assert found["latent_dimensions"] == 0
     shown = dict(rows(found | {"images_per_second": None}))
-    assert (shown["ELBO"], shown["no NLL"]) == ("none", found["nll_note"])
+    assert shown[f"score, no ELBO: {found['elbo_note']}"] == f"{found['score']:.2f} +- {found['score_se_images']:.2f}"
+    assert ("ELBO" not in shown, shown["no NLL"]) == (True, found["nll_note"])
 
 
 @pytest.mark.parametrize(("rates", "charged"), [(analytic, False), (no_rate, True)])
@@ -161,7 +166,7 @@ def test_a_group_without_a_density_has_no_bound(rates, charged):
     trained = Trained(model, *jax.jit(model.init)(jax.random.key(0)), spec=data)
     x = jnp.asarray(RNG.normal(size=(5, 4)), jnp.float32)
     found = report(trained, x, jax.random.key(1), samples=3, rates=rates)
-    assert found["nll_note"] == "the posterior Deterministic has no density, so there is no bound on the evidence"
+    assert found["nll_note"] == "the posterior Deterministic has no density"
     assert (found["elbo"], found["nll"]) == (None, None)
     assert (found["kl"] is not None) == charged == (found["kl_per_dimension"] is not None)
     assert found["latent_dimensions"] == 2

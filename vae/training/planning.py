@@ -22,7 +22,7 @@ from vae.training.loop import Feeds, Program, make_program, prepared_at, rows_of
 from vae.training.optimisers import at_settings
 from vae.training.records import Record
 from vae.training.state import TrainState, initial_state, usable_params, with_model_state, with_params
-from vae.training.step import Batches, Claims, make_train_step, settings_at
+from vae.training.step import Batches, Claims, make_train_step, of_feed, settings_at
 from vae.types import Data, Key, Model, Objective, PyTree, Trace
 
 
@@ -78,7 +78,7 @@ def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
     model = model_of(experiment.model, spec)
     objective = objective_of(experiment.objective, splits)
     claims = each_feed(lambda feed: claim_on(feed, model, objective, experiment.settings), splits.train)
-    claim = claim_on(last_feed(splits), model, objective, experiment.settings)
+    claim = claim_of_validation(claims, splits, lambda feed: claim_on(feed, model, objective, experiment.settings))
     train_step = make_train_step(model, objective, experiment.optimiser, experiment.schedules, experiment.average_decay, claims)
     options = {} if lift is None else {"lift": lift}
     key = key_of(experiment.seed)
@@ -218,11 +218,15 @@ def trace_of(feed: Feed, model: Model, settings: Mapping[str, Any]) -> Trace:
     return jax.eval_shape(traced, jax.random.key(0), batch_like(feed.arrays, 1), dict(settings))
 
 
-def last_feed(splits: Splits) -> Feed:
-    """The feed that the best is chosen on: that of the validation, else that of the training, of several the last by name."""
-    if splits.validation is not None:
-        return splits.validation
-    return splits.train[max(splits.train)] if isinstance(splits.train, Mapping) else splits.train
+def claim_of_validation(claims: Claims, splits: Splits, claim_on: Callable[[Feed], Claim]) -> Claim:
+    """What may be claimed of the feed that the best is chosen on: that of the validation, else that of the training (of several,
+    the last by name), whose claim it shares where it looks the same.
+    """
+    name = max(splits.train) if isinstance(splits.train, Mapping) else ""
+    train = splits.train[name] if isinstance(splits.train, Mapping) else splits.train
+    validation = train if splits.validation is None else splits.validation
+    looks = [(spec.shape, spec.space, spec.context) for spec in (train.spec, validation.spec)]
+    return of_feed(claims, name) if looks[0] == looks[1] else claim_on(validation)
 
 
 def selection(experiment: Experiment, claim: Claim) -> Select:
