@@ -219,8 +219,9 @@ def trace_of(feed: Feed, model: Model, settings: Mapping[str, Any]) -> Trace:
 
 
 def claim_of_validation(claims: Claims, splits: Splits, claim_on: Callable[[Feed], Claim]) -> Claim:
-    """What may be claimed of the feed that the best is chosen on: that of the validation, else that of the training (of several,
-    the last by name), whose claim it shares where it looks the same.
+    """What may be claimed of the feed that the best is chosen on: that of the validation, else that of the training.
+
+    Of several the last by name; a validation that looks as it does shares its claim.
     """
     name = max(splits.train) if isinstance(splits.train, Mapping) else ""
     train = splits.train[name] if isinstance(splits.train, Mapping) else splits.train
