@@ -11,12 +11,11 @@ import jax
 
 from vae.command.flags import name_of_module, smoked
 from vae.command.line import flags_of, run
-from vae.data.feeds import Splits, each_feed
 from vae.evaluation.comparison import Measured
 from vae.reports.comparing import Comparison, compare, with_data
 from vae.training.experiment import Experiment
 from vae.training.fitting import data_sha256
-from vae.training.identity import feed_digest
+from vae.training.identity import train_digests
 from vae.training.origin import flags_as_json
 from vae.training.provenance import provenance, write_json
 
@@ -124,11 +123,7 @@ def say(name: str, measured: Measured) -> None:
 
 def first_data(variants: Mapping[str, Experiment]) -> str:
     """The digest of the first variant's training data."""
-    splits: Splits = next(iter(variants.values())).data
-    digests = each_feed(feed_digest, splits.train)
-    return data_sha256(
-        {f"train/{name}": digest for name, digest in digests.items()} if isinstance(digests, dict) else {"train": digests}
-    )
+    return data_sha256(train_digests(next(iter(variants.values())).data.train))
 
 
 def write(config: Any, name: str, found: Comparison, table: str, figure: Any, data: str) -> None:
