@@ -175,5 +175,5 @@ def test_all_are_charged_as_the_first_variant_unless_told_otherwise(monkeypatch)
     found, told = (compare(variants, seeds=1, **rates) for rates in ({}, {"rates": vae.objectives.log_ratio}))
     np.testing.assert_array_equal(found.measured["second"].rate, told.measured["second"].rate)
     skewed = PLAIN._replace(objective=vae.elbo(vae.objectives.geometric_jensen_shannon()))
-    with pytest.raises(TypeError, match="the objective of the first variant charges no KL.* give compare the rates"):
+    with pytest.raises(TypeError, match=r"the objective of the first variant charges no KL.* give compare the rates"):
         compare({"skewed": skewed, "plain": PLAIN})

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vae import objectives
 from vae.data.dataset import Dataset
-from vae.data.feeds import Feed, Splits, each_feed, feed, gather
+from vae.data.feeds import Feed, Splits, each_feed, example_like, feed, gather
 from vae.data.view import image_splits
 from vae.reference import Reference, resolve
 from vae.settings import Settings
@@ -68,6 +69,7 @@ def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
     Raises ValueError for numbers out of range, TypeError for what is no data, model or optimiser.
     """
     splits = splits_of(experiment.data)
+    require_alike(splits)
     experiment = checked(experiment, splits.train)
     spec = spec_of(splits.train)
     model = model_of(experiment.model, spec)
@@ -155,6 +157,27 @@ def as_feed(data: Any) -> Feed:
     return data if isinstance(data, Feed) else feed(data)
 
 
+def require_alike(splits: Splits) -> None:
+    """Refuse validation and test data whose x or context has other shapes than in every training feed.
+
+    Raises ValueError naming both.
+    """
+    train = splits.train.values() if isinstance(splits.train, Mapping) else (splits.train,)
+    wanted = [in_words(each) for each in train]
+    for name, split in (("validation", splits.validation), ("test", splits.test)):
+        if split is not None and in_words(split) not in wanted:
+            raise ValueError(
+                f"an example of the {name} data has {in_words(split)}, one of the training data {' or '.join(wanted)}; "
+                "give both the same shapes, and a context to both or to neither."
+            )
+
+
+def in_words(feed: Feed) -> str:
+    """The shapes of x and of the context of one example."""
+    x, context = jax.tree.map(lambda leaf: tuple(leaf.shape), example_like(feed.arrays, feed.prepare))
+    return f"x of shape {x} and {f'a context of shape {context}' if jax.tree.leaves(feed.spec.context) else 'no context'}"
+
+
 def spec_of(train: Feeds) -> Data:
     """What a model is built for: the spec of the feed, or of the first of several by name."""
     return train[min(train)].spec if isinstance(train, Mapping) else train.spec
@@ -174,6 +197,9 @@ def model_of(model: Model | Reference | Callable[[Data], Model], spec: Data) -> 
 
 def objective_of(objective: Objective | Callable[[Splits], Objective], splits: Splits) -> Objective:
     """The objective of an experiment, built where it is not one yet."""
+    if any(objective is known for known in vars(objectives).values()):
+        name = getattr(objective, "__qualname__", repr(objective))
+        raise TypeError(f"the objective is the function {name} itself; wanted what it returns: write {name}(...).")
     built = objective if isinstance(objective, Objective) or not callable(objective) else objective(splits)
     if not isinstance(built, Objective):
         raise TypeError(
