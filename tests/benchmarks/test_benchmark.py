@@ -179,32 +179,31 @@ def test_torch_importance_weighting_is_ours(problem, batch):
     np.testing.assert_allclose(trainer.step(x, noise), wanted, rtol=1e-4)
 
 
-@TORCH
-@pytest.mark.filterwarnings("ignore")
-def test_torch_convolutions_are_ours():
-    """Our kernels are filters over 2x2 blocks; entry for entry they are PyTorch's 4x4 filters with stride 2."""
+def down(kernel):
+    """Our filters of a halving layer as PyTorch's: (u, v, 2 x 2 x inputs, outputs) -> (outputs, inputs, 4, 4)."""
+    u, v, blocks, outputs = kernel.shape
+    split = np.asarray(kernel).reshape(u, v, 2, 2, blocks // 4, outputs)
+    return split.transpose(5, 4, 0, 2, 1, 3).reshape(outputs, blocks // 4, 4, 4)
+
+
+def up(kernel):
+    """Those of a doubling layer: (u, v, inputs, 2 x 2 x outputs) -> (inputs, outputs, 4, 4), the places in reverse."""
+    u, v, inputs, blocks = kernel.shape
+    split = np.asarray(kernel).reshape(u, v, inputs, 2, 2, blocks // 4)[::-1, ::-1]
+    return split.transpose(2, 5, 0, 3, 1, 4).reshape(inputs, blocks // 4, 4, 4)
+
+
+def channels_first(matrix, channels):
+    """(height, width, channels) to (channels, height, width), in the rows."""
+    rows = np.asarray(matrix).reshape(2, 2, channels, -1)
+    return rows.transpose(2, 0, 1, 3).reshape(np.shape(matrix))
+
+
+def copy_convolutions(network, encoder, decoder):
+    """Give a PyTorch network our parameters."""
     import torch
 
     from benchmarks import torch_peers
-
-    model = TINY_CONV.build(vae.Data(shape=TINY_CONV.shape, space="binary"))
-    params, state = model.init(jax.random.key(3))
-    network = torch_peers.VAE(TINY_CONV)
-    encoder, decoder = params["posterior"], params["generative"]["decoder"]
-
-    def down(kernel):  # (u, v, 2 x 2 x inputs, outputs) -> (outputs, inputs, 4, 4)
-        u, v, blocks, outputs = kernel.shape
-        split = np.asarray(kernel).reshape(u, v, 2, 2, blocks // 4, outputs)
-        return split.transpose(5, 4, 0, 2, 1, 3).reshape(outputs, blocks // 4, 4, 4)
-
-    def up(kernel):  # (u, v, inputs, 2 x 2 x outputs) -> (inputs, outputs, 4, 4), the places in reverse
-        u, v, inputs, blocks = kernel.shape
-        split = np.asarray(kernel).reshape(u, v, inputs, 2, 2, blocks // 4)[::-1, ::-1]
-        return split.transpose(2, 5, 0, 3, 1, 4).reshape(inputs, blocks // 4, 4, 4)
-
-    def features(matrix, channels):  # (height, width, channels) to (channels, height, width), in the rows
-        rows = np.asarray(matrix).reshape(2, 2, channels, -1)
-        return rows.transpose(2, 0, 1, 3).reshape(np.shape(matrix))
 
     convolutions = [m for m in network.encoder if isinstance(m, torch.nn.Conv2d)]
     transposed = [m for m in network.decoder if isinstance(m, torch.nn.ConvTranspose2d)]
@@ -216,10 +215,24 @@ def test_torch_convolutions_are_ours():
         for layer, name in zip(transposed, ("Double_0", "output"), strict=True):
             layer.weight.copy_(torch.tensor(up(decoder[name]["kernel"])))
         transposed[0].bias.copy_(torch.tensor(np.asarray(decoder["Double_0"]["bias"])))
-        head.weight.copy_(torch.tensor(features(encoder["output"]["kernel"], 6).T.copy()))
+        head.weight.copy_(torch.tensor(channels_first(encoder["output"]["kernel"], 6).T.copy()))
         head.bias.zero_()
-        places.weight.copy_(torch.tensor(features(np.asarray(decoder["places"]["kernel"]).T, 6).copy()))
+        places.weight.copy_(torch.tensor(channels_first(np.asarray(decoder["places"]["kernel"]).T, 6).copy()))
         places.bias.zero_()
+
+
+@TORCH
+@pytest.mark.filterwarnings("ignore")
+def test_torch_convolutions_are_ours():
+    """Our kernels are filters over 2x2 blocks; entry for entry they are PyTorch's 4x4 filters with stride 2."""
+    import torch
+
+    from benchmarks import torch_peers
+
+    model = TINY_CONV.build(vae.Data(shape=TINY_CONV.shape, space="binary"))
+    params, state = model.init(jax.random.key(3))
+    network = torch_peers.VAE(TINY_CONV)
+    copy_convolutions(network, params["posterior"], params["generative"]["decoder"])
     x = np.random.default_rng(4).random((1, 8, 8, 1)).astype(np.float32)
 
     @jax.jit

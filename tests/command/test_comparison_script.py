@@ -10,7 +10,7 @@ import pytest
 import toys
 
 import vae
-from vae.command import ComparisonFlags, comparison, line
+from vae.command import ComparisonFlags, comparing, comparison, line
 
 X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 SPLITS = vae.data.Splits(train=X[:40], test=X[40:])
@@ -32,6 +32,10 @@ def variants(config: Config) -> dict[str, vae.Experiment]:
         SPLITS, toys.linear_gaussian(), steps=config.steps, batch_size=config.batch_size, settings={"beta": 1.0}
     )
     return {"plain": plain, f"beta {config.heavy:g}": plain._replace(settings={"beta": config.heavy})}
+
+
+def forgetful(config: Config) -> dict[str, vae.Experiment]:
+    return {"plain": vae.Experiment(SPLITS, toys.linear_gaussian(), steps=9, batch_size=9)}
 
 
 def unannotated(config):
@@ -89,6 +93,20 @@ def test_a_script_may_have_its_own_pairs_scores_columns_and_figure(run, tmp_path
     assert seen == [(8.0, "Plain and heavy")]
     assert "| plain minus beta 8 | 0.0    |" in out
     assert (tmp_path / "here" / "test_comparison_script.png").stat().st_size > 1000
+
+
+def test_every_variant_has_the_steps_and_the_batch_size_of_the_flags(monkeypatch):
+    seen = {}
+
+    def compare(variants, **how):
+        seen.update(variants)
+        raise ValueError("enough seen")
+
+    monkeypatch.setattr(comparing, "compare", compare)
+    script = comparing.Script(forgetful, "", {"default": Config()}, {}, None, None, None, None)
+    with pytest.raises(ValueError, match="enough seen"):
+        comparing.compare_and_write(script, Config(steps=3, batch_size=5))
+    assert (seen["plain"].steps, seen["plain"].batch_size) == (3, 5)
 
 
 @pytest.mark.parametrize(

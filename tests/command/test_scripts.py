@@ -72,10 +72,15 @@ def test_it_is_sampled_by_class(vae_command, by_class):
 
 def test_a_script_that_is_gone_and_data_that_have_changed_are_told(refused, by_class, folder, tmp_path):
     config = read(by_class / "config.json")
-    config["digests"]["train"] = "0" * 64
+    other = {
+        "training": config | {"digests": config["digests"] | {"train": "0" * 64}},
+        "test": config | {"test_sha256": "0" * 64},
+    }
     shutil.copytree(by_class, tmp_path / "other")
-    (tmp_path / "other" / "config.json").write_text(json.dumps(config))
-    assert "the training data have changed" in refused("evaluate", "--workdir", tmp_path / "other")
+    for split, changed in other.items():
+        (tmp_path / "other" / "config.json").write_text(json.dumps(changed))
+        for command in ("evaluate", "gaps"):
+            assert f"the {split} data have changed since the run" in refused(command, "--workdir", tmp_path / "other")
     shutil.move(folder / "my_paper.py", tmp_path)
     try:
         said = refused("evaluate", "--workdir", by_class)
@@ -105,6 +110,7 @@ def test_a_family_a_kl_and_a_model_of_the_script_are_evaluated_in_a_fresh_proces
     said = process(folder, "vae", "evaluate", "--workdir", "own", "--samples", 10)
     after = read(own / "summary.json")
     assert "best checkpoint" in said
+    assert re.search(rf"│ ink +│ +{after['ink']:.4g} │", said), "a metric of the script's own is a line of the table"
     assert after["ink"] == before["ink"] > 0
     assert after["elbo"] == pytest.approx(before["elbo"], abs=1e-3)
     assert after["kl"] > 0

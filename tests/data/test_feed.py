@@ -110,3 +110,15 @@ def test_a_function_of_feeds_is_of_each_by_name_where_there_are_several():
 def test_other_types_of_the_device_are_those_of_a_batch():
     like = batch_like({"x": X.astype(np.float64), "y": np.arange(6)}, 2)
     assert (like["x"].shape, like["x"].dtype, like["y"].dtype) == ((2, 4), np.float32, np.int32)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2, 0, 1, 3], [0, 1, 2, 0, 1, -1], [99] * 6])
+def test_labels_outside_their_names_are_refused(labels):
+    with pytest.raises(ValueError, match=r"the labels lie in -?\d+ ... \d+, with names for 3 classes; wanted 0 ... 2: number"):
+        feed(X, labels=labels, label_names=("a", "b", "c"))
+
+
+def test_factors_and_numbers_have_no_classes_to_be_outside_of():
+    factors = np.full((6, 2), 99)
+    assert feed(X, labels=factors, label_names=("size", "angle")).labels is factors
+    assert feed(X, labels=[99] * 6).labels.tolist() == [99] * 6

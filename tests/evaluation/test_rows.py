@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import toys
 from conditional import CLASSES, SHAPE, conditional
+from unchecked import unchecked
 
 from vae.evaluation import annealed_evidence, elbo_terms, encode, generate, importance_sampled_evidence, simulate
 from vae.evaluation.aggregate import posteriors_of
@@ -69,12 +70,46 @@ def test_examples_that_do_not_fit_are_refused(trained, x, sentence):
         require_examples(trained, x)
 
 
-def test_what_fits_passes():
-    require_examples(LABELLED, X, LABELS)
-    require_examples(PLAIN, np.asarray(X))
-    require_examples(UNKNOWN, jnp.zeros((5, 2)), jnp.zeros((5, 7)))
-    of_pairs = UNKNOWN.replace(spec=Data(shape=(), space="real"))
-    require_examples(of_pairs, (jnp.zeros((5, 2)), jnp.zeros((5, 3))))
+OF_PAIRS = UNKNOWN.replace(spec=Data(shape=(), space="real"))
+
+
+@pytest.mark.parametrize(
+    ("fitting", "other"),
+    [
+        ((LABELLED, X, LABELS), (LABELLED, X, LABELS[:-1])),
+        ((PLAIN, np.asarray(X)), (PLAIN, np.asarray(X)[0])),
+        ((UNKNOWN, jnp.zeros((5, 2)), jnp.zeros((5, 7))), (UNKNOWN, jnp.zeros((5, 2)), jnp.zeros((4, 7)))),
+        ((OF_PAIRS, (jnp.zeros((5, 2)), jnp.zeros((5, 3)))), (OF_PAIRS, (jnp.zeros((5, 2)), jnp.zeros((4, 3))))),
+    ],
+)
+def test_what_fits_passes_and_its_neighbour_does_not(fitting, other):
+    assert require_examples(*fitting) is None
+    with pytest.raises(ValueError, match="wanted"):
+        require_examples(*other)
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "said"),
+    [
+        (0, TypeError, r"the key is 0; wanted one of jax.random.key: write jax.random.key\(0\)"),
+        (None, TypeError, "the key is None"),
+        (np.int32(3), TypeError, r"the key is an array of int32 of shape \(\)"),
+        (jax.random.split(jax.random.key(0)), ValueError, r"got \(2,\) keys; wanted one"),
+    ],
+)
+def test_what_is_no_key_is_refused(key, kind, said):
+    calls = {
+        "terms": lambda: elbo_terms(PLAIN, X, key),
+        "report": lambda: report(PLAIN, X, key, samples=2),
+        "prior": lambda: generate.sample_prior(PLAIN, key, 3),
+        "aggregate": lambda: generate.sample_aggregate(PLAIN, X, key, 3),
+        "simulate": lambda: simulate(PLAIN, key, 3),
+        "below": lambda: generate.traverse(PLAIN, (jnp.zeros(2),), np.arange(1), jnp.zeros(2), key),
+    }
+    calls |= {} if key is not None else {"below": calls["terms"]}  # a traversal of the last group needs none
+    for call in calls.values():
+        with unchecked(), pytest.raises(kind, match=said):
+            call()
 
 
 @pytest.mark.parametrize(

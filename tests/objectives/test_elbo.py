@@ -101,17 +101,24 @@ def composed():
     return loss, z, q, mean, log_likelihood, prior
 
 
-def test_every_part_against_numpy(composed):
-    loss, z, q, mean, log_likelihood, prior = composed
-    value, (_, aux) = loss({"mmd": 0.7})
+LEVELS = {"mmd": 0.7, "biased": 3, "total_correlation": 5, "off_diagonal": 10, "diagonal": 100, "perceptual": 0.5, "l1": 0.25}
+
+
+def log_densities_of(z, q):
+    """ln q(z_i | x_j) per dimension; row: the value, column: the posterior."""
+    return norm.logpdf(z[:, None], q.mean[None], np.exp(q.log_std)[None])
+
+
+def parts_in_numpy(z, q, mean, prior):
+    """Every part by its name."""
     m, std = q.mean, np.exp(q.log_std)
     within, across = kernel(z, z) + kernel(prior, prior), kernel(z, prior)
-    log_densities = norm.logpdf(z[:, None], m[None], std[None])  # row: the value, column: the posterior
+    log_densities = log_densities_of(z, q)
     weights = np.exp(np.asarray(discrepancies.stratified_weights(jnp.ones(N), SIZE)))
     joint = np.log(np.sum(weights * np.exp(log_densities.sum(-1)), axis=1))
     marginals = np.log(np.sum(weights[..., None] * np.exp(log_densities), axis=1)).sum(-1)
     covariance = np.cov(m.T, ddof=0) + np.diag(np.mean(std**2, axis=0))
-    wanted = {
+    return {
         "mmd": (within.sum() - np.trace(within)) / (N * (N - 1)) - 2 * across.mean(),
         "biased": within.mean() - 2 * across.mean(),
         "total_correlation": np.mean(joint - marginals),
@@ -122,28 +129,40 @@ def test_every_part_against_numpy(composed):
         "js": jensen_shannon(m, std, weight=0.3, skew=0.3),
         "skewed": jensen_shannon(m, std, weight=0.3, skew=0.7),
     }
-    for name, number in wanted.items():
+
+
+def kl_in_numpy(q):
+    """KL of every posterior from the standard normal prior, per dimension."""
+    return 0.5 * (q.mean**2 + np.exp(2 * q.log_std) - 1 - 2 * q.log_std)
+
+
+def test_every_part_against_numpy(composed):
+    loss, z, q, mean, _, prior = composed
+    _, (_, aux) = loss({"mmd": 0.7})
+    for name, number in parts_in_numpy(z, q, mean, prior).items():
         assert aux["metrics"][name] == pytest.approx(number, rel=1e-3, abs=1e-5), name
-    levels = {
-        "mmd": 0.7,
-        "biased": 3,
-        "total_correlation": 5,
-        "off_diagonal": 10,
-        "diagonal": 100,
-        "perceptual": 0.5,
-        "l1": 0.25,
-    }
-    kl = np.mean(0.5 * np.sum(m**2 + std**2 - 1 - 2 * np.log(std), axis=1))
-    total = -log_likelihood.mean() + kl + sum(level * wanted[name] for name, level in levels.items())
+
+
+def test_the_loss_is_the_sum_of_its_parts_at_their_levels(composed):
+    loss, z, q, mean, log_likelihood, prior = composed
+    value, _ = loss({"mmd": 0.7})
+    parts, kl = parts_in_numpy(z, q, mean, prior), kl_in_numpy(q).sum(axis=1).mean()
+    total = -log_likelihood.mean() + kl + sum(level * parts[name] for name, level in LEVELS.items())
     assert value == pytest.approx(total, rel=1e-4)
     other, _ = loss({"mmd": 0.7, "likelihood": 0.25, "beta": 3.0})
     assert other - value == pytest.approx(0.75 * log_likelihood.mean() + 2 * kl, rel=1e-3)
+
+
+def test_what_is_watched_against_numpy(composed):
+    loss, z, q, *_ = composed
+    _, (_, aux) = loss({"mmd": 0.7})
+    log_densities = log_densities_of(z, q)
     mixture = np.log(np.mean(np.exp(log_densities.sum(-1)), axis=1))
     assert aux["metrics"]["mutual_information/0"] == pytest.approx(
         np.mean(np.diagonal(log_densities.sum(-1)) - mixture), rel=1e-3
     )
-    np.testing.assert_allclose(aux["metrics"]["kl/0"], np.mean(0.5 * (m**2 + std**2 - 1 - 2 * np.log(std)), axis=0), rtol=1e-4)
-    assert aux["metrics"]["active_units/0"] == np.sum(m.var(axis=0) > 0.01) == 2
+    np.testing.assert_allclose(aux["metrics"]["kl/0"], kl_in_numpy(q).mean(axis=0), rtol=1e-4)
+    assert aux["metrics"]["active_units/0"] == np.sum(q.mean.var(axis=0) > 0.01) == 2
 
 
 # Players

@@ -162,7 +162,8 @@ def test_a_family_that_declares_itself_reparameterised_is_taken():
     declared = distribution(type("Declared", (Undeclared,), {"reparameterised": True}))
     model = of_posterior(lambda numbers: declared(Normal(numbers[0], numbers[1])))
     params = {"posterior": jnp.ones((2, 2)), "generative": ()}
-    traced(elbo(log_ratio, monitors=()), model, params, (), Batch(jnp.ones((3, 2)), (), jnp.ones(3)))
+    loss = traced(elbo(log_ratio, monitors=()), model, params, (), Batch(jnp.ones((3, 2)), (), jnp.ones(3)))
+    assert (loss.shape, loss.dtype) == ((), jnp.float32)
 
 
 def test_one_sample_has_no_baseline():

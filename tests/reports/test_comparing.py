@@ -140,3 +140,40 @@ def test_data_that_several_share_are_read_once():
 def test_what_cannot_be_compared_is_refused(changed, said):
     with pytest.raises(ValueError, match=said):
         compare(**changed)
+
+
+MLP = PLAIN._replace(model=vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4], likelihood="normal"))
+WRAPPED = PLAIN.model._replace(
+    infer=lambda *given: lambda key: with_prior_at_sample(PLAIN.model.infer(*given)(key)),
+)
+
+
+def with_prior_at_sample(trace):
+    """The trace with a prior that has no closed form of the KL."""
+    group = trace.latents[0]
+    return trace._replace(latents=(group._replace(prior=vae.distributions.AtSample(group.prior)),))
+
+
+@pytest.mark.parametrize(
+    ("changed", "kind", "said"),
+    [
+        ({"settings": {"learning_rate": 1e-2, "gamma": 1.0}}, ValueError, "odd: nothing in this run reads gamma"),
+        ({"data": SPLITS._replace(train=X[:40, :3]), "model": MLP.model}, ValueError, r"odd: .*shape \(4,\).*wanted \(3,\)"),
+        ({"model": WRAPPED, "objective": vae.elbo(vae.objectives.log_ratio)}, TypeError, "odd: .*closed form"),
+        ({"batch_size": 41}, ValueError, "odd: batch_size is 41, more than the 40 training examples"),
+    ],
+)
+def test_a_variant_that_would_fail_is_refused_before_any_is_trained(monkeypatch, changed, kind, said):
+    monkeypatch.setattr(comparing, "sweep", lambda *args, **kwargs: pytest.fail("trained"))
+    with pytest.raises(kind, match=said):
+        compare({"plain": PLAIN, "odd": PLAIN._replace(**changed)})
+
+
+def test_all_are_charged_as_the_first_variant_unless_told_otherwise(monkeypatch):
+    first = PLAIN._replace(model=WRAPPED, objective=vae.elbo(vae.objectives.log_ratio))
+    variants = {"first": first._replace(steps=1), "second": PLAIN._replace(steps=1)}
+    found, told = (compare(variants, seeds=1, **rates) for rates in ({}, {"rates": vae.objectives.log_ratio}))
+    np.testing.assert_array_equal(found.measured["second"].rate, told.measured["second"].rate)
+    skewed = PLAIN._replace(objective=vae.elbo(vae.objectives.geometric_jensen_shannon()))
+    with pytest.raises(TypeError, match=r"the objective of the first variant charges no KL.* give compare the rates"):
+        compare({"skewed": skewed, "plain": PLAIN})

@@ -15,6 +15,7 @@ from tiny_run import EXPERIMENT, SPLITS, X, fit
 
 import vae
 from vae.data import feed
+from vae.training.identity import feed_digest, train_digests
 from vae.training.workdir import RunError, read_config
 from vae.types import Data
 
@@ -239,6 +240,20 @@ def test_another_run_is_refused_in_one_sentence_that_says_what_differs(elbo_run,
     assert f"holds another run: {message}" in said
     assert 'use the old value or another workdir, or resume it anyway (resume="anyway"' in said
     assert said.count("\n") == 0
+
+
+def test_other_test_data_are_noted_apart_and_make_no_other_run(tmp_path):
+    noted = []
+    for test in (X[:7], X[7:15], None):
+        fit(tmp_path / "run", data=SPLITS._replace(test=test))
+        noted.append(json.loads((tmp_path / "run" / "config.json").read_text())["test_sha256"])
+    assert noted == [feed_digest(feed(X[:7])), feed_digest(feed(X[7:15])), None]
+
+
+def test_several_training_feeds_are_digested_by_name():
+    feeds = {"b": feed(X[:7]), "a": feed(X[7:15])}
+    assert train_digests(feeds) == {f"train/{name}": feed_digest(one) for name, one in feeds.items()}
+    assert train_digests(feeds["a"]) == {"train": feed_digest(feeds["a"])}
 
 
 def test_anyway_goes_on_with_what_is_there_and_notes_what_differs(tmp_path):

@@ -61,13 +61,13 @@ def test_the_same_seed_starts_alike_at_every_setting(swept):
 
 
 def test_the_table_has_a_row_per_setting_with_mean_and_standard_error(swept):
-    header, _, *rows = swept.table().splitlines()
-    assert header == "| beta | seeds | elbo | log_likelihood | kl | size |"
-    assert [row.split(" | ")[0] for row in rows] == ["| 0.5", "| 1", "| 4"]
+    header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in swept.table().splitlines())
+    assert header == ["beta", "seeds", "elbo", "log_likelihood", "kl", "size"]
+    assert [row[0] for row in rows] == ["0.5", "1", "4"]
     values = [validations(member.records)[-1]["elbo"] for member in swept.members[5:10]]
     wanted = f"{np.mean(values):.3f} ± {np.std(values, ddof=1) / np.sqrt(5):.3f}"
-    assert rows[1].startswith(f"| 1 | 5 | {wanted} |")
-    assert swept.table("size").splitlines()[0] == "| beta | seeds | size |"
+    assert rows[1][:3] == ["1", "5", wanted]
+    assert swept.table("size").splitlines()[0].replace(" ", "") == "|beta|seeds|size|"
     assert repr(swept) == f"Swept(15 runs of 8 steps)\n{swept.table()}"
     assert swept._repr_markdown_() == swept.table()
 
@@ -104,7 +104,7 @@ def test_zipped_levels_change_together_and_are_crossed_with_the_rest():
 def test_a_sweep_may_be_over_seeds_alone_counted_from_the_experiments_own():
     seeds = vae.sweep(SWEPT._replace(steps=1, metrics={}, seed=5), seeds=2, host=HOST)
     assert [member.name for member in seeds.members] == ["seed 5", "seed 6"]
-    assert seeds.table().splitlines()[0].startswith("| seeds | elbo |")
+    assert seeds.table().splitlines()[0].startswith("| seeds | elbo ")
     listed = vae.sweep(SWEPT._replace(steps=1, metrics={}, seed=jax.random.key(0)), seeds=[6], host=HOST)
     chex.assert_trees_all_close(listed.trained(0).params, seeds.trained(1).params, rtol=1e-6, atol=1e-7)
 

@@ -9,14 +9,13 @@ from typing import Any, NamedTuple, NoReturn
 
 import jax
 
-from vae.command.flags import name_of_module, smoked
+from vae.command.flags import name_of_module, smoked, with_size
 from vae.command.line import flags_of, run
-from vae.data.feeds import Splits, each_feed
 from vae.evaluation.comparison import Measured
 from vae.reports.comparing import Comparison, compare, with_data
 from vae.training.experiment import Experiment
 from vae.training.fitting import data_sha256
-from vae.training.identity import feed_digest
+from vae.training.identity import train_digests
 from vae.training.origin import flags_as_json
 from vae.training.provenance import provenance, write_json
 
@@ -75,7 +74,8 @@ def comparison(
     """Run a script that compares models:  python -m my_comparison --workdir W --help
 
     variants: from the script's flags to experiments by name; the flags are the dataclass that its argument is annotated with,
-              which adds to `ComparisonFlags`. The number of steps and of examples per step are the variants' to follow.
+              which adds to `ComparisonFlags`. Every variant has the steps and the batch size of the flags; a schedule that
+              depends on them is the script's to build.
     title:    of the figure.
     presets:  flags by name, chosen by `--preset NAME`; those beside it change single ones.
     smoke:    what `--smoke` makes of the flags.
@@ -102,7 +102,7 @@ def compare_and_write(script: Script, config: Any) -> int:
     config = dataclasses.replace(config, workdir=config.workdir or Path("runs") / name)
     if config.seeds < 1:
         raise ValueError(f"seeds is {config.seeds}; wanted at least 1.")
-    variants = with_data(script.variants(config))
+    variants = with_data({name: with_size(variant, config) for name, variant in script.variants(config).items()})
     found = compare(
         variants,
         seeds=list(jax.random.split(jax.random.key(config.seed), config.seeds)),
@@ -124,11 +124,7 @@ def say(name: str, measured: Measured) -> None:
 
 def first_data(variants: Mapping[str, Experiment]) -> str:
     """The digest of the first variant's training data."""
-    splits: Splits = next(iter(variants.values())).data
-    digests = each_feed(feed_digest, splits.train)
-    return data_sha256(
-        {f"train/{name}": digest for name, digest in digests.items()} if isinstance(digests, dict) else {"train": digests}
-    )
+    return data_sha256(train_digests(next(iter(variants.values())).data.train))
 
 
 def write(config: Any, name: str, found: Comparison, table: str, figure: Any, data: str) -> None:

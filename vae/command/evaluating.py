@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from vae.command.runs import experiment_of_run, loaded_run, report_of_run, require_same_data
+from vae.command.runs import RunFlags, experiment_of_run, loaded_run, report_of_run, require_same_data
 from vae.data.view import TEST_LIMIT
 from vae.reports.evaluation import evaluate, show, training_speed
 from vae.training import workdir as files
@@ -23,19 +23,13 @@ from vae.training.records import read_records
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(RunFlags):
     """The flags of an evaluation."""
 
-    workdir: Path
-    """Work directory of a run."""
     samples: int = 1000
     """Importance samples per test example."""
     examples: int = TEST_LIMIT
     """Test examples, at most."""
-    which: Literal["best", "latest"] | None = None
-    """Checkpoint: the best of the validations, or the latest; default: the best, the latest where nothing was validated."""
-    data: str | None = None
-    """Data set of images, for a run whose files do not say what it was trained on."""
 
 
 def main(config: Config) -> int:
@@ -64,7 +58,7 @@ def evaluate_run(
     experiment = experiment_of_run(loaded, data) if experiment is None else experiment
     splits = splits_of(experiment.data)
     require_same_data(loaded, splits)
-    records = read_records(workdir / files.METRICS)
+    records, report = read_records(workdir / files.METRICS), report_of_run(loaded)
     found = evaluate(
         loaded.trained,
         splits,
@@ -72,7 +66,7 @@ def evaluate_run(
         limit=limit,
         rates=objective_of(experiment.objective, splits).rates,
         records=records,
-        report=report_of_run(loaded),
+        report=report,
         folder=workdir / files.FIGURES,
     )
     latest = load_run(workdir, "latest", experiment)
@@ -85,6 +79,6 @@ def evaluate_run(
         "params_sha256": tree_sha256(latest.trained.params),
     }
     write_json(workdir / files.SUMMARY, summary)
-    show(summary)
+    show(summary, list(report.metrics))
     print(f"written: {workdir / files.SUMMARY}, {workdir / files.FIGURES}/")
     return summary

@@ -91,17 +91,20 @@ def require_usable(config: Flags) -> None:
         patience(config.patience)
 
 
-def with_flags(experiment: Experiment, config: Flags) -> Experiment:
-    """The experiment with what the common flags decide; a flag that cannot be followed is refused."""
+def with_size(experiment: Experiment, config: Any) -> Experiment:
+    """The experiment with the steps and the batch size of the flags; a size that cannot be followed is refused."""
     if not isinstance(experiment, Experiment):
         raise TypeError(f"the script returned a {type(experiment).__name__}; wanted a vae.Experiment of its flags.")
-    several = not isinstance(experiment.batch_size, int)
+    several = isinstance(experiment.batch_size, Mapping)
     if several and config.batch_size != type(config).batch_size:
         raise ValueError(f"batch_size is {config.batch_size}, but this script has a batch size for each feed; leave it out.")
-    return experiment._replace(
-        steps=config.steps,
+    return experiment._replace(steps=config.steps, batch_size=experiment.batch_size if several else config.batch_size)
+
+
+def with_flags(experiment: Experiment, config: Flags) -> Experiment:
+    """The experiment with what the common flags decide; a flag that cannot be followed is refused."""
+    return with_size(experiment, config)._replace(
         seed=config.seed,
-        batch_size=experiment.batch_size if several else config.batch_size,
         average_decay=config.average_decay,
         validate_every=config.validate_every,
         start=experiment.start if config.init_from is None else loaded_run(config.init_from).trained,

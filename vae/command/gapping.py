@@ -13,13 +13,12 @@ the model simulates, whose evidence is bounded from both sides. Writes `gaps.jso
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import jax
 import numpy as np
 
-from vae.command.runs import experiment_of_run, loaded_run, require_same_data
+from vae.command.runs import RunFlags, experiment_of_run, loaded_run, require_same_data
 from vae.evaluation.annealing import Annealing, annealed_evidence, bidirectional_bounds, simulate
 from vae.evaluation.annealing_paths import from_posterior, from_prior
 from vae.evaluation.arrays import standard_error
@@ -37,11 +36,9 @@ STARTS = {"prior": from_prior, "posterior": from_posterior}
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(RunFlags):
     """The flags of a gap report."""
 
-    workdir: Path
-    """Work directory of a run."""
     examples: int = 100
     """Of the test set, from its start; as many are simulated."""
     samples: int = 50
@@ -54,11 +51,7 @@ class Config:
     """Where annealing starts."""
     score_samples: int = 512
     """Latent samples for L[q] and L[q*]."""
-    which: Literal["best", "latest"] | None = None
-    """Checkpoint: the best of the validations, or the latest; default: the best, the latest where nothing was validated."""
     seed: int = 5_002
-    data: str | None = None
-    """Data set of images, for a run whose files do not say what it was trained on."""
     smoke: bool = False
     """Few examples and temperatures, whatever the other flags say."""
 

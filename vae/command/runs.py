@@ -1,10 +1,11 @@
 """What a later command learns of a run from its files: its model, experiment and report, and whether its data are the same."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 
-from vae.data.feeds import Splits, each_feed
+from vae.data.feeds import Splits
 from vae.data.view import image_splits
 from vae.objectives import elbo
 from vae.rates import KNOWN, Rates
@@ -13,12 +14,24 @@ from vae.reports.evaluation import Report
 from vae.training import workdir as files
 from vae.training.checkpoint import Checkpoints
 from vae.training.experiment import Experiment, Origin
-from vae.training.identity import feed_digest
+from vae.training.identity import feed_digest, train_digests
 from vae.training.load import Loaded, Which, load_run
 from vae.training.origin import config_of, experiment_of
 
 VIEWS = {"binary": "dynamic", "real": "none", "uint8": "uint8"}
 """How images are shown to a model of data of a space."""
+
+
+@dataclass(frozen=True)
+class RunFlags:
+    """The flags of every command that looks at a run."""
+
+    workdir: Path
+    """Work directory of a run."""
+    which: Which | None = None
+    """Checkpoint: the best of the validations, or the latest; default: the best, the latest where nothing was validated."""
+    data: str | None = None
+    """Data set of images, for a run whose files do not say what it was trained on."""
 
 
 def loaded_run(workdir: Path, which: Which | None = None, experiment: Experiment | None = None) -> Loaded:
@@ -71,11 +84,13 @@ def report_of_run(loaded: Loaded) -> Report:
 
 
 def require_same_data(loaded: Loaded, splits: Splits) -> None:
-    """Refuse data that are no longer those the run was trained on."""
-    digests = loaded.config["digests"]
-    if digests is None:
-        return
-    now = each_feed(feed_digest, splits.train)
-    now = {f"train/{name}": digest for name, digest in now.items()} if isinstance(now, dict) else {"train": now}
-    if any(digests.get(name) != digest for name, digest in now.items()):
-        raise files.RunError(f"the training data have changed since the run in {loaded.workdir} was trained; restore them.")
+    """Refuse data that are no longer those the run was trained on, and test data that are no longer those it began with.
+
+    Raises RunError; a run of an earlier version, which kept no digests, is not compared.
+    """
+    digests, test = loaded.config["digests"], loaded.config.get("test_sha256")
+    since = f"have changed since the run in {loaded.workdir} was trained; restore them"
+    if digests is not None and any(digests.get(name) != now for name, now in train_digests(splits.train).items()):
+        raise files.RunError(f"the training data {since}.")
+    if test is not None and (splits.test is None or feed_digest(splits.test) != test):
+        raise files.RunError(f"the test data {since}, or train the run again, which finds it finished and takes the new ones.")

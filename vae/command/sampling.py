@@ -8,12 +8,12 @@ Writes `samples.npz` (the means of what is decoded, and the latent values of eve
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import numpy as np
 
-from vae.command.runs import experiment_of_run, loaded_run
+from vae.command.runs import RunFlags, experiment_of_run, loaded_run
 from vae.evaluation import generate
 from vae.reports.evaluation import examples_of
 from vae.reports.figures import as_picture, distinct_contexts, is_picture
@@ -23,22 +23,16 @@ from vae.training.planning import splits_of
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(RunFlags):
     """The flags of sampling."""
 
-    workdir: Path
-    """Work directory of a run."""
     number: int = 64
     """How many; where the run is conditional, shared out over the contexts of its test set."""
     temperature: float = 1.0
     """Scale of the prior's standard deviation."""
     seed: int = 0
-    which: Literal["best", "latest"] | None = None
-    """Checkpoint: the best of the validations, or the latest; default: the best, the latest where nothing was validated."""
     output: Path | None = None
     """PNG to write; an .npz of the same name goes beside it."""
-    data: str | None = None
-    """Data set of images whose labels are the contexts, for a conditional run whose files do not say."""
 
 
 def main(config: Config) -> int:

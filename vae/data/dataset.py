@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Dataset(NamedTuple):
 
 def from_splits(
     name: str,
-    splits: Mapping[str, Split],
+    splits: Mapping[str, Any],
     *,
     label_names: tuple[str, ...] = (),
     render: Callable | None = None,
@@ -55,11 +55,13 @@ def from_splits(
 ) -> Dataset:
     """Make a data set of its `train`, `validation` and `test` splits; shape, binary and sha256 are found from them.
 
+    splits: by name; an array is a split without labels.
     binary: only needed with `render`, whose images cannot be looked at beforehand; False unless it is given.
 
     Raises a ValueError where a split is missing or empty, where the splits differ in shape or type, or where the labels are
     not as many as the examples.
     """
+    splits = {split: as_split(part) for split, part in splits.items()}
     check_splits(name, splits)
     if render is None:
         shape = splits["train"].x.shape[1:]
@@ -77,6 +79,11 @@ def from_splits(
         label_names=tuple(label_names),
         render=render,
     )
+
+
+def as_split(part: Any) -> Split:
+    """A split; an array is one without labels."""
+    return part if isinstance(part, Split) else Split(np.asarray(part))
 
 
 def stored_arrays(splits: Mapping[str, Split]) -> dict[str, np.ndarray]:

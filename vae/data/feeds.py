@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vae.data.dataset import Dataset
 from vae.types import Batch, Data, Key, PyTree
 
 RESIDENT_BYTES = 4 * 2**30
@@ -89,8 +90,14 @@ def feed(
     >>> vae.data.feed(images).spec.shape
     (28, 28, 1)
 
-    Raises ValueError where the leaves are none, empty, of different lengths, or hold NaN or infinity.
+    Raises ValueError where the leaves are none, empty, of different lengths, or hold NaN or infinity, and for labels that are
+    not as many or lie outside the names; TypeError for what holds splits.
     """
+    if isinstance(arrays, Dataset | Splits | Feed):
+        raise TypeError(
+            f"the arrays of a feed are a {type(arrays).__name__}; wanted arrays with one leading axis of examples: give an "
+            "experiment the whole of it, data=vae.data.image_splits(dataset) where it is a data set."
+        )
     leaves = jax.tree.leaves(arrays)
     sizes = {np.shape(leaf)[0] if np.ndim(leaf) else None for leaf in leaves}
     if len(sizes) != 1 or None in sizes:
@@ -105,12 +112,26 @@ def feed(
             raise ValueError("the data hold NaN or infinite values; remove those examples, or mask them in the likelihood.")
     if resident is None:
         resident = sum(leaf.nbytes for leaf in leaves) <= RESIDENT_BYTES
-    shape, context = _prepared(arrays, prepare)
+    x, context = example_like(arrays, prepare)
+    shape = tuple(x.shape) if hasattr(x, "shape") else ()
     spec = (Data(shape=shape, space="real") if spec is None else spec)._replace(context=context)
-    if labels is not None and len(np.asarray(labels)) != next(iter(sizes)):
-        raise ValueError(f"there are {len(np.asarray(labels))} labels for {next(iter(sizes))} examples; wanted one for each.")
+    labels = None if labels is None else checked_labels(labels, np.shape(leaves[0])[0], label_names)
     arrays = jax.tree.map(jnp.asarray, arrays) if resident else arrays
-    return Feed(arrays, prepare, spec, resident, None if labels is None else np.asarray(labels), tuple(label_names))
+    return Feed(arrays, prepare, spec, resident, labels, tuple(label_names))
+
+
+def checked_labels(labels: ArrayLike, size: int, label_names: Sequence[str]) -> np.ndarray:
+    """Labels as an array; ValueError where they are not one per example, or where a class has no name among those given."""
+    labels = np.asarray(labels)
+    if len(labels) != size:
+        raise ValueError(f"there are {len(labels)} labels for {size} examples; wanted one for each.")
+    classes = labels.ndim == 1 and labels.dtype.kind in "iu"
+    if label_names and classes and not (labels.min() >= 0 and labels.max() < len(label_names)):
+        raise ValueError(
+            f"the labels lie in {labels.min()} ... {labels.max()}, with names for {len(label_names)} classes; wanted "
+            f"0 ... {len(label_names) - 1}: number the classes from 0, or give a name for each."
+        )
+    return labels
 
 
 def prepared(feed: Feed, key: Key, stored: PyTree) -> Batch:
@@ -130,8 +151,7 @@ def batch_like(arrays: PyTree, rows: int) -> PyTree:
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)), arrays)
 
 
-def _prepared(arrays: PyTree, prepare: Callable) -> tuple[tuple[int, ...], PyTree]:
-    """The shape of one prepared example, () for one that is not a single array; and what its context looks like."""
+def example_like(arrays: PyTree, prepare: Callable) -> tuple[PyTree, PyTree]:
+    """What x and the context of one prepared example look like."""
     x, context, *_ = jax.eval_shape(prepare, jax.random.key(0), batch_like(arrays, 1))
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), context)
-    return tuple(x.shape[1:]) if hasattr(x, "shape") else (), one
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (x, context))

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float32
 
 from vae.data import pixels
-from vae.data.dataset import Dataset, Split
+from vae.data.dataset import SPLITS, Dataset, Split, as_split
 from vae.data.feeds import Feed, Splits, feed
 from vae.data.keyed import binarise
 from vae.data.loading import load
@@ -104,6 +104,8 @@ def image_splits(dataset: Dataset | str, binarisation: str = "dynamic", *, condi
     (10,)
     """
     dataset = load(dataset) if isinstance(dataset, str) else dataset
+    parts: Any = {split: as_split(getattr(dataset, split)) for split in SPLITS}
+    dataset = dataset._replace(**parts)
     if conditional and dataset.train.label is None:
         raise ValueError(f"{dataset.name} has no labels to condition on; wanted a data set with labels, or conditional=False.")
     train = training_feed(dataset, binarisation)
@@ -111,8 +113,8 @@ def image_splits(dataset: Dataset | str, binarisation: str = "dynamic", *, condi
     if context is not None:
         train = feed((train.arrays, dataset.train.label), partial(_with_context, train.prepare, context), spec=train.spec)
     limits = {"validation": VALIDATION_LIMIT, "test": TEST_LIMIT}
-    parts = {split: evaluation_feed(dataset, split, binarisation, limit, context) for split, limit in limits.items()}
-    return Splits(train=train._replace(labels=dataset.train.label, label_names=dataset.label_names), **parts)
+    feeds = {split: evaluation_feed(dataset, split, binarisation, limit, context) for split, limit in limits.items()}
+    return Splits(train=train._replace(labels=dataset.train.label, label_names=dataset.label_names), **feeds)
 
 
 def evaluation_feed(

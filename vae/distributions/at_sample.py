@@ -2,7 +2,7 @@
 
 from jaxtyping import Array, Float, PyTree
 
-from vae.distributions.base import DataSpace, Distribution, distribution, is_density, is_reparameterised
+from vae.distributions.base import Distribution, distribution, is_density, is_reparameterised, of_base, space_of
 
 
 @distribution
@@ -19,20 +19,9 @@ class AtSample:
 
     base: Distribution
 
-    @property
-    def data_space(self) -> DataSpace:
-        """The data space of `base`."""
-        return self.base.data_space
-
-    @property
-    def reparameterised(self) -> bool:
-        """Whether the base is."""
-        return is_reparameterised(self.base)
-
-    @property
-    def is_density(self) -> bool:
-        """Whether the base is."""
-        return is_density(self.base)
+    data_space = of_base(space_of)
+    reparameterised = of_base(is_reparameterised)
+    is_density = of_base(is_density)
 
     def sample(self, key: Array) -> PyTree:
         """Draw from `base`."""

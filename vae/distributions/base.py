@@ -6,6 +6,7 @@ summed over the event and has shape (). Batches, importance samples and seeds ar
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, dataclass_transform, runtime_checkable
 
 import jax
@@ -66,6 +67,19 @@ def is_continuous(distribution: Any) -> bool:
 def is_density(distribution: Any) -> bool:
     """Whether exp log_prob integrates (or sums) to one; silence means yes, since that is what `log_prob` is defined to be."""
     return getattr(distribution, "is_density", True)
+
+
+def of_base(declared: Callable[[Any], T], part: str = "base") -> Any:
+    """A property of a distribution around another one, its field `part`: what that one declares.
+
+    declared: such as `is_reparameterised`.
+    """
+    return property(lambda self: declared(getattr(self, part)), doc=f"That of `{part}`: {declared.__doc__}")
+
+
+def space_of(distribution: Any) -> DataSpace:
+    """What the values of a distribution are."""
+    return distribution.data_space
 
 
 @dataclass_transform(frozen_default=True)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, is_density, is_reparameterised
+from vae.distributions.base import DataSpace, distribution, is_density, is_reparameterised, of_base
 
 LEVELS = 256
 
@@ -30,16 +30,8 @@ class Dequantised:
     base: Any  # Distribution, and the moments it has
 
     data_space: ClassVar[DataSpace] = "uint8"
-
-    @property
-    def reparameterised(self) -> bool:
-        """Whether the base is."""
-        return is_reparameterised(self.base)
-
-    @property
-    def is_density(self) -> bool:
-        """Whether the base is."""
-        return is_density(self.base)
+    reparameterised = of_base(is_reparameterised)
+    is_density = of_base(is_density)
 
     @property
     def mean(self) -> Float[Array, "*event"]:

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from vae.distributions.base import DataSpace, distribution, is_density, is_reparameterised, shape_of
+from vae.distributions.base import distribution, is_density, is_reparameterised, of_base, shape_of, space_of
 from vae.distributions.factorised import require_factorised
 
 
@@ -29,23 +29,12 @@ class Masked:
     mask: Bool[Array, "*event"]
     fill: Any = 0
 
+    data_space = of_base(space_of)
+    reparameterised = of_base(is_reparameterised)
+    is_density = of_base(is_density)
+
     def __post_init__(self):
         require_factorised("Masked", self.base)
-
-    @property
-    def data_space(self) -> DataSpace:
-        """That of the base."""
-        return self.base.data_space
-
-    @property
-    def reparameterised(self) -> bool:
-        """Whether the base is."""
-        return is_reparameterised(self.base)
-
-    @property
-    def is_density(self) -> bool:
-        """Whether the base is."""
-        return is_density(self.base)
 
     @property
     def mean(self) -> Float[Array, "*event"]:

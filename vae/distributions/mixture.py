@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from vae.distributions.base import DataSpace, Distribution, distribution, is_density, shape_of
+from vae.distributions.base import Distribution, distribution, is_density, of_base, shape_of, space_of
 
 
 @distribution
@@ -34,7 +34,7 @@ class Mixture:
 
     `log_prob` is differentiable in every parameter. A draw is differentiable in the parameters of the component it came from,
     not in the logits, which choose the component: training needs only `log_prob` of a prior, and draws only to generate.
-    There is no closed form of the entropy or of a KL divergence: use `rate=log_ratio` or `monte_carlo_kl`.
+    There is no closed form of the entropy or of a KL divergence: use `rates=log_ratio` or `monte_carlo_kl`.
     Raises ValueError where the number of components and of logits disagree.
     """
 
@@ -42,6 +42,8 @@ class Mixture:
     components: Distribution
 
     reparameterised: ClassVar[bool] = False  # the choice of a component passes no gradient to the logits
+    data_space = of_base(space_of, "components")
+    is_density = of_base(is_density, "components")
 
     def __post_init__(self):
         logits, leaves = shape_of(self.logits), [shape_of(leaf) for leaf in jax.tree.leaves(self.components)]
@@ -50,16 +52,6 @@ class Mixture:
                 f"Mixture got logits {logits} and components with leaves {leaves}, wanted (K,) and a leading axis of size K on "
                 "every leaf: build the components with jax.vmap."
             )
-
-    @property
-    def data_space(self) -> DataSpace:
-        """That of the components."""
-        return self.components.data_space
-
-    @property
-    def is_density(self) -> bool:
-        """Whether the components are."""
-        return is_density(self.components)
 
     @property
     def weights(self) -> Float[Array, "K"]:

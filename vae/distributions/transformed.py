@@ -5,7 +5,15 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Array, Float, PyTree
 
-from vae.distributions.base import DataSpace, Distribution, distribution, is_density, is_reparameterised, static_field
+from vae.distributions.base import (
+    DataSpace,
+    Distribution,
+    distribution,
+    is_density,
+    is_reparameterised,
+    of_base,
+    static_field,
+)
 
 
 @runtime_checkable
@@ -50,16 +58,8 @@ class Transformed:
     context: PyTree = ()
 
     data_space: ClassVar[DataSpace] = "real"
-
-    @property
-    def reparameterised(self) -> bool:
-        """Whether the base is; a flow is differentiable in its parameters and context."""
-        return is_reparameterised(self.base)
-
-    @property
-    def is_density(self) -> bool:
-        """Whether the base is."""
-        return is_density(self.base)
+    reparameterised = of_base(is_reparameterised)  # a flow is differentiable in its parameters and context
+    is_density = of_base(is_density)
 
     def sample(self, key: Array) -> Array:
         """x = f(z) with z a draw of the base."""

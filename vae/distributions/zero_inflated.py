@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, is_density, require_value
+from vae.distributions.base import distribution, is_density, of_base, require_value, space_of
 from vae.distributions.factorised import require_factorised
 from vae.requirements import require_same_shape
 
@@ -28,21 +28,13 @@ class ZeroInflated:
     logits: Float[Array, "*event"]
 
     reparameterised: ClassVar[bool] = False  # the choice of a zero passes no gradient to the logits
+    data_space = of_base(space_of)
+    is_density = of_base(is_density)
 
     def __post_init__(self):
         require_factorised("ZeroInflated", self.base)
         for parameter in jax.tree.leaves(self.base):
             require_same_shape("ZeroInflated", logits=self.logits, base=parameter)
-
-    @property
-    def data_space(self) -> DataSpace:
-        """That of the base."""
-        return self.base.data_space
-
-    @property
-    def is_density(self) -> bool:
-        """Whether the base is."""
-        return is_density(self.base)
 
     @property
     def mean(self) -> Float[Array, "*event"]:

@@ -13,7 +13,7 @@ from vae.distributions import Mixture, MultivariateNormal
 from vae.distributions.base import Distribution
 from vae.evaluation.arrays import finite_array, integer_array
 from vae.evaluation.batches import map_examples
-from vae.evaluation.rows import checked
+from vae.evaluation.rows import checked, require_key
 from vae.trained import Trained
 from vae.types import Key, PyTree
 
@@ -51,6 +51,7 @@ def aggregate_terms(
     """
     if samples < 1:
         raise ValueError(f"samples is {samples}; wanted at least 1 latent sample.")
+    require_key(key)
     aggregate = aggregate_posterior(posteriors)
 
     def one(key, posterior):

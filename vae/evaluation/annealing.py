@@ -16,7 +16,7 @@ from vae.evaluation.annealing_paths import Path, Schedule, Start, from_prior, si
 from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import ROWS_IN_FLIGHT, evidence_of
 from vae.evaluation.hmc import transition
-from vae.evaluation.rows import checked, require_context, rows_of
+from vae.evaluation.rows import checked, require_context, require_key, rows_of
 from vae.requirements import require
 from vae.trained import Trained
 from vae.types import Key, PyTree
@@ -132,6 +132,7 @@ def simulate(
 
     Raises ValueError for a context that does not fit the model, and for a number that is not its number of rows.
     """
+    require_key(key)
     rows = rows_of(number, context=context)
     require_context(trained, context, rows)
     return _simulate(trained, jax.random.split(key, rows), context)

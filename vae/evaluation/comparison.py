@@ -55,13 +55,27 @@ def measure(runs: Sequence[Trained], examples: Examples, *, samples: int, rates:
     return jax.tree.map(lambda *rows: np.stack(rows), *measured)
 
 
-def _measure_one(trained: Trained, examples: Examples, samples: int, rates: Rate | Sequence[Rate]) -> Measured:
-    """The numbers of one run, without the axis of runs."""
+def require_measurable(trained: Trained, examples: Examples, *, samples: int, rates: Rate | Sequence[Rate] = analytic) -> None:
+    """Refuse, from shapes alone, what `measure` would refuse of a run; nothing is computed.
+
+    trained: its arrays may be ShapeDtypeStructs. Raises ValueError for examples of another shape, TypeError where a group has
+    no such rate or the evidence cannot be estimated.
+    """
+    jax.eval_shape(lambda run: _on_device(run, examples, samples, rates), trained)
+
+
+def _on_device(trained: Trained, examples: Examples, samples: int, rates: Rate | Sequence[Rate]) -> tuple:
+    """Terms, evidence and posterior means of one run, the same noise for every run."""
     terms_key, evidence_key, encode_key = jax.random.split(jax.random.key(NOISE_SEED), 3)
     x, context = examples.x, examples.context
     terms = elbo_terms(trained, x, terms_key, context=context, rates=rates_of(rates))
     evidence = importance_sampled_evidence(trained, x, evidence_key, samples=samples, context=context)
-    means = encode(trained, x, encode_key, context=context)
+    return terms, evidence, encode(trained, x, encode_key, context=context)
+
+
+def _measure_one(trained: Trained, examples: Examples, samples: int, rates: Rate | Sequence[Rate]) -> Measured:
+    """The numbers of one run, without the axis of runs."""
+    terms, evidence, means = _on_device(trained, examples, samples, rates)
     error = np.asarray(evidence.monte_carlo_error, np.float64)
     scores = {
         "active_units": np.float64(sum(int(active_units(group).sum()) for group in means)),

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vae.evaluation.batches import map_examples
-from vae.evaluation.rows import checked, require_context, require_examples, rows_of
+from vae.evaluation.rows import checked, require_context, require_examples, require_key, rows_of
 from vae.trained import Trained
 from vae.types import Key, Latent, PyTree
 
@@ -40,6 +40,7 @@ def sample_prior(
 
     Raises ValueError for a context that does not fit the model, and for numbers of rows that differ.
     """
+    require_key(key)
     rows = rows_of(number, context=context, values=values)
     require_context(trained, context, rows)
     scale = {} if isinstance(temperature, int | float) and temperature == 1 else {"temperature": temperature}
@@ -58,6 +59,7 @@ def sample_aggregate(trained: Trained, x: PyTree, key: Key, number: int, *, cont
 
     context: of the examples. To decode the samples, take its rows `drawn_examples(key, number, len(x))`.
     """
+    require_key(key)
     require_examples(trained, x, context)
     rows = drawn_examples(key, rows_of(number), jax.tree.leaves(x)[0].shape[0])
     chosen = jax.tree.map(lambda leaf: jnp.asarray(leaf)[rows], (x, context))
@@ -133,6 +135,8 @@ def traverse(
     rows, below = len(dimensions) * len(values), len(codes) - group - 1
     if below and key is None:
         raise ValueError(f"group {group} has {below} groups after it, which are drawn given it; pass key=.")
+    if key is not None:
+        require_key(key)
     code = codes[group]
     moved = jnp.tile(code, (len(dimensions), len(values), 1))
     places = jnp.arange(len(dimensions))[:, None], jnp.arange(len(values))[None, :], jnp.asarray(dimensions)[:, None]

@@ -16,7 +16,7 @@ from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, rates_of
 from vae.evaluation.latents import active_units, encode
 from vae.evaluation.pareto import UNRELIABLE
-from vae.evaluation.rows import require_examples
+from vae.evaluation.rows import require_examples, require_key
 from vae.objectives import analytic, log_ratio, no_rate, total_rate
 from vae.spaces import DISCRETE, is_likelihood
 from vae.trained import Trained
@@ -61,6 +61,7 @@ def report(
         raise ValueError(
             "the model has no spec, which says what its data are; wanted one: Trained(..., spec=vae.Data(shape, space))."
         )
+    require_key(key)
     elbo_key, evidence_key, encode_key = jax.random.split(key, 3)
     require_examples(trained, x, context)
     trace = structure_of(trained, x, context)

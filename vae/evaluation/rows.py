@@ -1,4 +1,4 @@
-"""What is given beside a model, checked before anything is traced: examples, contexts and values are rows of equal number."""
+"""What is given beside a model, checked before anything is traced: keys, and rows of equal number of everything else."""
 
 import inspect
 from collections.abc import Callable
@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable)
 
 
 def checked(function: F) -> F:
-    """A function of (trained, x, ..., context=()) that refuses examples and contexts which do not fit the model.
+    """A function of (trained, x, key, ..., context=()) that refuses what is no key, and examples and contexts of other shapes.
 
     Put it above `jax.jit`, whose function stays reachable as `__wrapped__`.
     """
@@ -24,10 +24,21 @@ def checked(function: F) -> F:
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs).arguments
+        require_key(given["key"])
         require_examples(given["trained"], given["x"], given.get("context", ()))
         return function(*args, **kwargs)
 
     return cast(F, call)
+
+
+def require_key(key: Any) -> None:
+    """Refuse what is not one key: TypeError for a number or another thing, ValueError for several keys."""
+    dtype = getattr(key, "dtype", None)
+    if dtype is None or not (jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) or dtype == jnp.uint32):
+        got = repr(key) if dtype is None else f"an array of {dtype} of shape {key.shape}"
+        raise TypeError(f"the key is {got}; wanted one of jax.random.key: write jax.random.key(0).")
+    if jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) and key.shape:
+        raise ValueError(f"got {key.shape} keys; wanted one: index them.")
 
 
 def require_examples(trained: Trained, x: PyTree, context: PyTree = ()) -> None:

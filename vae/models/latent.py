@@ -1,8 +1,13 @@
 """One group of latent variables between an encoder and a decoder: the variational autoencoder itself."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 
+from vae.distributions.base import Distribution
 from vae.models.group import given, latent_group
 from vae.priors import sample_prior
 from vae.settings import Settings
@@ -35,67 +40,111 @@ def variational_autoencoder(
             "variational_autoencoder got a stochastic encoder, wanted one without dropout: it runs once for all draws of z and "
             "has no key; use dropout in the decoder."
         )
-    x_example = jax.ShapeDtypeStruct(data.shape, jnp.uint8 if data.space == "uint8" else jnp.float32)
-    encoded = jax.ShapeDtypeStruct(posterior.outputs, jnp.float32)
-    shared = posterior.init is not None
+    parts = Parts(encoder, decoder, posterior, prior, likelihood)
+    x = jax.ShapeDtypeStruct(data.shape, jnp.uint8 if data.space == "uint8" else jnp.float32)
+    return Model(
+        init=partial(initialised, parts, Inputs(x, value_like(posterior), context)),
+        infer=partial(inferred, parts),
+        prior=partial(drawn_from_prior, parts),
+        decode=partial(decoded, parts),
+        update=state_after_batch,
+    )
 
-    def own_params(key: Key) -> tuple:
-        return (posterior.init(key),) if posterior.init is not None else ()
 
-    def sample_of(outputs):
-        return posterior.build(outputs, *own_params(jax.random.key(0))).sample(jax.random.key(0))
+class Parts(NamedTuple):
+    """What the model is composed of; see `variational_autoencoder`."""
 
-    z_example = jax.eval_shape(sample_of, encoded)
+    encoder: Network
+    decoder: Network
+    posterior: Family
+    prior: Prior
+    likelihood: Family
 
-    def init(key: Key) -> tuple[Params, PyTree]:
-        encoder_key, decoder_key, prior_key = jax.random.split(key, 3)
-        encoder_params, encoder_state = encoder.init(encoder_key, x_example, context)
-        decoder_params, decoder_state = decoder.init(decoder_key, z_example, context)
-        if shared:
-            encoder_params = {"encoder": encoder_params, "family": own_params(jax.random.fold_in(encoder_key, 1))[0]}
-        params = {"posterior": encoder_params, "generative": {"decoder": decoder_params, "prior": prior.init(prior_key)}}
-        return params, {"encoder": encoder_state, "decoder": decoder_state}
 
-    def encode(params, state, x, context, settings):
-        """q(z | x, c), and the encoder's state after it."""
-        own = params["posterior"]
-        network, family = (own["encoder"], (own["family"],)) if shared else (own, ())
-        outputs, encoder_state = encoder.apply(network, state["encoder"], x, context, training=settings.training)
-        return posterior.build(outputs, *family), encoder_state
+class Inputs(NamedTuple):
+    """What the networks see of one example: the shapes of x, of the latent value z and of the context."""
 
-    def prior_of(params, state, context, settings):
-        def pseudo_posterior(x):
-            return encode(params, state, x, context, settings)[0]
+    x: PyTree
+    z: PyTree
+    context: PyTree
 
-        return prior.build(params["generative"]["prior"], context, pseudo_posterior)
 
-    def infer(params: Params, state: PyTree, x: PyTree, context: PyTree, settings: Settings):
-        q, encoder_state = encode(params, state, x, context, settings)
-        p = prior_of(params, state, context, settings)
+def value_like(posterior: Family) -> PyTree:
+    """The shape of a draw of the posterior."""
 
-        def draw(key: Key, values: tuple = ()) -> Trace:
-            value_key, decoder_key = jax.random.split(key) if decoder.stochastic else (key, None)
-            group = latent_group(q, p, value_key, given(values, 0))
-            own = params["generative"]["decoder"]
-            decoded, decoder_state = decoder.apply(
-                own, state["decoder"], group.value, context, training=settings.training, key=decoder_key
-            )
-            return Trace(
-                likelihood=likelihood.build(decoded),
-                latents=(group,),
-                statistics={"encoder": encoder_state, "decoder": decoder_state} if settings.training else {},
-            )
+    def sample(outputs):
+        shared = () if posterior.init is None else (posterior.init(jax.random.key(0)),)
+        return posterior.build(outputs, *shared).sample(jax.random.key(0))
 
-        return draw
+    return jax.eval_shape(sample, jax.ShapeDtypeStruct(posterior.outputs, jnp.float32))
 
-    def sample(params: Params, state: PyTree, key: Key, context: PyTree = (), values: tuple = (), temperature=1.0) -> tuple:
-        kept = given(values, 0)
-        return (sample_prior(prior_of(params, state, context, Settings()), key, temperature) if kept is None else kept,)
 
-    def decode(params: Params, state: PyTree, values: tuple, context: PyTree = ()):
-        return likelihood.build(decoder.apply(params["generative"]["decoder"], state["decoder"], values[0], context)[0])
+def initialised(parts: Parts, inputs: Inputs, key: Key) -> tuple[Params, PyTree]:
+    """Parameters and states of the networks; those that the posterior's family shares between examples go to the encoder's."""
+    encoder_key, decoder_key, prior_key = jax.random.split(key, 3)
+    encoder_params, encoder_state = parts.encoder.init(encoder_key, inputs.x, inputs.context)
+    decoder_params, decoder_state = parts.decoder.init(decoder_key, inputs.z, inputs.context)
+    if parts.posterior.init is not None:
+        encoder_params = {"encoder": encoder_params, "family": parts.posterior.init(jax.random.fold_in(encoder_key, 1))}
+    params = {"posterior": encoder_params, "generative": {"decoder": decoder_params, "prior": parts.prior.init(prior_key)}}
+    return params, {"encoder": encoder_state, "decoder": decoder_state}
 
-    return Model(init=init, infer=infer, prior=sample, decode=decode, update=state_after_batch)
+
+def encoded(
+    parts: Parts, params: Params, state: PyTree, x: PyTree, context: PyTree, settings: Settings
+) -> tuple[Distribution, PyTree]:
+    """q(z | x, c), and the encoder's state after it."""
+    own = params["posterior"]
+    network, shared = (own, ()) if parts.posterior.init is None else (own["encoder"], (own["family"],))
+    outputs, encoder_state = parts.encoder.apply(network, state["encoder"], x, context, training=settings.training)
+    return parts.posterior.build(outputs, *shared), encoder_state
+
+
+def prior_of(parts: Parts, params: Params, state: PyTree, context: PyTree, settings: Settings) -> Distribution:
+    """p(z | c), which may be built from posteriors of pseudo-inputs."""
+
+    def pseudo_posterior(x):
+        return encoded(parts, params, state, x, context, settings)[0]
+
+    return parts.prior.build(params["generative"]["prior"], context, pseudo_posterior)
+
+
+def inferred(
+    parts: Parts, params: Params, state: PyTree, x: PyTree, context: PyTree, settings: Settings
+) -> Callable[..., Trace]:
+    """draw(key, values=()) -> Trace, after the encoder has run once."""
+    q, encoder_state = encoded(parts, params, state, x, context, settings)
+    p = prior_of(parts, params, state, context, settings)
+    decoder = parts.decoder
+
+    def draw(key: Key, values: tuple = ()) -> Trace:
+        value_key, decoder_key = jax.random.split(key) if decoder.stochastic else (key, None)
+        group = latent_group(q, p, value_key, given(values, 0))
+        own = params["generative"]["decoder"]
+        outputs, decoder_state = decoder.apply(
+            own, state["decoder"], group.value, context, training=settings.training, key=decoder_key
+        )
+        return Trace(
+            likelihood=parts.likelihood.build(outputs),
+            latents=(group,),
+            statistics={"encoder": encoder_state, "decoder": decoder_state} if settings.training else {},
+        )
+
+    return draw
+
+
+def drawn_from_prior(
+    parts: Parts, params: Params, state: PyTree, key: Key, context: PyTree = (), values: tuple = (), temperature: Any = 1.0
+) -> tuple:
+    """z from p(z | c), or the z that is given."""
+    kept = given(values, 0)
+    return (sample_prior(prior_of(parts, params, state, context, Settings()), key, temperature) if kept is None else kept,)
+
+
+def decoded(parts: Parts, params: Params, state: PyTree, values: tuple, context: PyTree = ()) -> Distribution:
+    """p(x | z, c)."""
+    outputs, _ = parts.decoder.apply(params["generative"]["decoder"], state["decoder"], values[0], context)
+    return parts.likelihood.build(outputs)
 
 
 def state_after_batch(state: PyTree, statistics: PyTree, key: Key) -> PyTree:

@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.errors import InvalidRngError
+from flax.errors import InvalidRngError, ScopeParamShapeError
 from jaxtyping import Array, Float
 
 from vae.types import Key, Network, PyTree
@@ -30,7 +30,7 @@ def from_flax(module: nn.Module, stochastic: bool = False) -> Network:
 
     stochastic: whether the module draws random numbers under training, from the stream "dropout": the key given to `apply`.
 
-    Raises ValueError in `apply` where the module draws and was given no key.
+    Raises ValueError in `apply` where the module draws and was given no key, and for inputs that the parameters do not fit.
     """
     told = "training" in inspect.signature(type(module).__call__).parameters
 
@@ -55,6 +55,13 @@ def from_flax(module: nn.Module, stochastic: bool = False) -> Network:
             raise ValueError(
                 f"the network {type(module).__name__} draws random numbers and got no key; declare it by "
                 "from_flax(module, stochastic=True), use it as a decoder and let it draw under `training` only."
+            ) from None
+        except ScopeParamShapeError as error:
+            shapes = ", ".join(str(jnp.shape(leaf)) for leaf in jax.tree.leaves(inputs))
+            said = str(error).partition(" (http")[0].rstrip(".")
+            raise ValueError(
+                f"the network {type(module).__name__} got inputs of shapes {shapes}, for which it was not made ({said}); "
+                "build the model for the data that it sees, x and context."
             ) from None
         return (found[0], dict(found[1])) if "mutable" in options else (found, state)
 

@@ -3,21 +3,32 @@
 What is said of the runs, and how errors are told apart, is `vae.evaluation.comparison`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 from vae.data.view import TEST_LIMIT
-from vae.evaluation.comparison import COLUMNS, Measured, compared, figure_of_models, measure, pairs_with_first, table_of_models
+from vae.evaluation.comparison import (
+    COLUMNS,
+    Measured,
+    compared,
+    figure_of_models,
+    measure,
+    pairs_with_first,
+    require_measurable,
+    table_of_models,
+)
 from vae.evaluation.examples import Examples
-from vae.rates import Rates, analytic
+from vae.rates import Rates, is_kl
 from vae.reports.evaluation import examples_of
 from vae.trained import Trained
 from vae.training.experiment import Experiment, Host
-from vae.training.planning import splits_of
-from vae.training.sweeping import seeds_of, sweep
+from vae.training.planning import objective_of, planned, splits_of
+from vae.training.reading import require_read
+from vae.training.sweeping import require_resident, seeds_of, sweep
 from vae.types import Key
 
 Pairs = Iterable[tuple[str, str]]
@@ -67,7 +78,7 @@ def compare(
     limit: int = 1_000,
     pairs: Pairs | None = None,
     scores: Mapping[str, Score] | None = None,
-    rates: Rates = analytic,
+    rates: Rates | None = None,
     host: Host | None = None,
     each: Callable[[str, Measured], Any] | None = None,
 ) -> Comparison:
@@ -82,7 +93,7 @@ def compare(
     pairs:   (a, b) for each difference a - b; by default every later variant with the first.
     scores:  name -> function(trained, examples) -> a number of a run, or a mapping of some, then called name_key. They see all
              test examples, 10,000 at most.
-    rates:   what a latent group costs, for all variants alike; `vae.objectives.log_ratio` where its KL has no closed form.
+    rates:   what a latent group costs, for all variants alike; by default what the first variant's objective charges.
     host:    as for `vae.sweep`.
     each:    called with every variant's name and numbers as soon as they are there.
 
@@ -90,7 +101,8 @@ def compare(
     >>> list(vae.compare(variants, seeds=1, samples=5, host=vae.Host(progress=False)).numbers["differences"])
     ['beta-VAE minus VAE']
 
-    Raises ValueError for no variants, for pairs of others, and for numbers out of range.
+    Raises, before anything is trained, ValueError for no variants, for pairs of others, and for numbers out of range; and what
+    would be raised of a variant once it is trained or measured, with its name.
     """
     require_usable(variants, scores or {}, samples=samples, limit=limit)
     pairs = pairs_with_first(variants) if pairs is None else pairs_of(variants, pairs)
@@ -98,9 +110,11 @@ def compare(
     first = next(iter(variants.values()))
     whole = examples_of(first.data, TEST_LIMIT if scores else limit)
     examples = first_rows(whole, limit)
+    seeds, rates = seeds_of(first, seeds), rates_of_first(first) if rates is None else rates
+    require_comparable(variants, examples, samples, rates)
     found: dict[str, Measured] = {}
     for names in programs(variants):
-        for name, runs in trained(variants, names, seeds_of(first, seeds), host).items():
+        for name, runs in trained(variants, names, seeds, host).items():
             numbers = measure(runs, examples, samples=samples, rates=rates)
             found[name] = numbers._replace(scores=numbers.scores | scored(runs, whole, scores or {}))
             if each is not None:
@@ -187,6 +201,40 @@ def pairs_of(variants: Mapping[str, Experiment], pairs: Pairs) -> list[tuple[str
     if unknown := sorted({name for pair in pairs for name in pair} - set(variants)):
         raise ValueError(f"the pairs name {', '.join(unknown)}; wanted some of {', '.join(variants)}.")
     return pairs
+
+
+def rates_of_first(first: Experiment) -> Rates:
+    """The rates of an experiment's objective; TypeError where they are no KL, of which no bound could be said."""
+    rates = objective_of(first.objective, first.data).rates
+    if not is_kl(rates):
+        raise TypeError(
+            "the objective of the first variant charges no KL, so that nothing is said of a bound; give compare the rates for "
+            "all variants, such as rates=vae.objectives.analytic."
+        )
+    return rates
+
+
+def require_comparable(variants: Mapping[str, Experiment], examples: Examples, samples: int, rates: Rates) -> None:
+    """Refuse, from shapes alone, a variant that could not be trained or measured; the error begins with its name."""
+    for names in programs(variants):
+        for name in names:
+            with of_variant(name):
+                plan = planned(variants[name])
+                require_resident(plan.splits.train)
+                if name == names[0]:  # the others have the same programs
+                    require_read(plan)
+                    trained = jax.eval_shape(plan.trained, jax.eval_shape(plan.start))
+                    require_measurable(trained, examples, samples=samples, rates=rates)
+
+
+@contextlib.contextmanager
+def of_variant(name: str) -> Iterator[None]:
+    """Say of which variant an error is."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {error}") from error
 
 
 def require_usable(variants: Mapping[str, Experiment], scores: Mapping[str, Score], **counts: int) -> None:

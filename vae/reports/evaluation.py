@@ -16,6 +16,7 @@ from vae.evaluation.report import report as numbers_of
 from vae.rates import Rates, analytic
 from vae.reports.figures import figures_of
 from vae.trained import Trained
+from vae.training.planning import splits_of
 
 EVALUATION_SEED = 5_001
 PICTURE_SEED = 7
@@ -43,7 +44,7 @@ class Report(NamedTuple):
 
 def evaluate(
     trained: Trained,
-    splits: Splits,
+    splits: Any,
     *,
     samples: int,
     limit: int = TEST_LIMIT,
@@ -54,7 +55,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """The numbers of a trained model on the test split, of `vae.evaluation.report`; its figures go into `folder`.
 
-    splits:  whose `test` is looked at, or the validation split where there is none.
+    splits:  whose `test` is looked at, or the validation split where there is none; or what an experiment takes as its data.
     samples: importance samples per example.
     limit:   examples, at most.
     rates:   how latent groups are charged: those of the objective it was trained with.
@@ -62,7 +63,7 @@ def evaluate(
     report:  further metrics and figures.
     folder:  None for no figures.
     """
-    report = Report() if report is None else report
+    report, splits = Report() if report is None else report, splits_of(splits)
     examples = examples_of(splits, limit)
     key = jax.random.key(EVALUATION_SEED)
     numbers = numbers_of(trained, examples.x, key, samples=samples, context=examples.context, rates=rates)

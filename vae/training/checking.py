@@ -52,8 +52,13 @@ def checked(experiment: Experiment, train: Feeds) -> Experiment:
 
 
 def checked_host(host: Host | None) -> Host:
-    """The host with its periods as Python's own numbers; the default one for None."""
+    """The host with its periods as Python's own numbers, the default one for None; TypeError where `stop` is no function."""
     host = Host() if host is None else host
+    if not callable(host.stop):
+        raise TypeError(
+            f"stop is {host.stop!r}; wanted a function of the records, such as vae.training.patience(5): leave it out to train "
+            "to the last step."
+        )
     periods = {name: getattr(host, name) for name in ("log_every", "save_every", "chunk")}
     found: dict[str, Any] = {name: whole(name, period) for name, period in periods.items() if period is not None}
     return host._replace(**found)

@@ -24,7 +24,7 @@ from vae.training.digest import host_array, named_leaves
 from vae.training.manifest import CheckpointError as CheckpointError
 from vae.training.manifest import DamagedError, describe, matching, place, seal, stored_type, unseal, verifies
 from vae.training.orbax_errors import hide_orbax_logs, reason, show_orbax_logs
-from vae.training.preservation import BestByScore, ranked
+from vae.training.preservation import BestByScore, Keep, open_manager, ranked
 from vae.training.provenance import fingerprint
 from vae.types import PyTree
 
@@ -200,21 +200,10 @@ class Checkpoints:
 
     def _open(self) -> None:
         """Open the directory, remove half-written checkpoints and read the scores of the whole ones."""
-        from orbax.checkpoint import checkpoint_managers
-
         latest, best = self._keep
         self._scores: dict[int, float] = {}
-        policies = [checkpoint_managers.LatestN(latest), BestByScore(best, self._scores)]
-        options = checkpoint_managers.CheckpointManagerOptions(
-            preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
-            enable_async_checkpointing=self._asynchronous,
-            lightweight_initialize=True,  # the other way reads files that may be damaged, and raises
-            cleanup_tmp_directories=not self._read_only,
-            create=False,
-            read_only=self._read_only,
-            save_interval_steps=0 if self._read_only else 1,
-        )
-        self._manager = checkpoint_managers.CheckpointManager(self.directory, options=options)
+        keep = Keep(latest, BestByScore(best, self._scores))
+        self._manager = open_manager(self.directory, keep, asynchronous=self._asynchronous, read_only=self._read_only)
         for step in self.steps():
             try:
                 score = self._record(step)["score"]
@@ -256,7 +245,8 @@ class Checkpoints:
             return [int(step)]
         there = ", ".join(map(str, steps)) or "none"
         wanted = {"latest": "checkpoint", "best": "checkpoint with a score"}.get(str(which), f"checkpoint of step {which}")
-        raise CheckpointError(f"there is no {wanted} in {self.directory}; the steps there are: {there}.")
+        instead = ', so that none is the best: ask for the "latest"' if which == "best" and steps else ""
+        raise CheckpointError(f"there is no {wanted} in {self.directory}; the steps there are: {there}{instead}.")
 
     def _record(self, step: int) -> dict[str, Any]:
         from orbax.checkpoint import args

@@ -48,7 +48,8 @@ class Experiment(NamedTuple):
     batch_size:     examples per step, one number per feed where there are several.
     average_decay:  decay of a moving average of the parameters; where given, the average is what is evaluated.
     validate_every: steps between validations; None means ten in the whole run.
-    metrics:        further validation metrics, name -> function(trained) -> number.
+    metrics:        further validation metrics, name -> function(trained) -> number. Their names enter the identity of the run,
+                    their code does not: a metric that computes something else under its old name is not noticed.
     select:         what "best" means: the name of a metric whose highest value it is, or a `Select`. By default the validation
                     ELBO, and the validation score where the objective's rate is no KL.
     start:          a trained model, or parameters, to start from instead of `model.init`'s.

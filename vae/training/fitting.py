@@ -9,7 +9,7 @@ from vae.reference import Reference
 from vae.trained import Trained
 from vae.training.checking import checked_host
 from vae.training.experiment import Experiment, Host
-from vae.training.identity import combined, flags, identity_of, numbers_of, versions
+from vae.training.identity import combined, feed_digest, flags, identity_of, numbers_of, versions
 from vae.training.journal import open_journal
 from vae.training.planning import Plan, planned
 from vae.training.reading import require_read
@@ -95,7 +95,10 @@ def fit(experiment: Experiment, workdir: str | Path | None = None, host: Host | 
 
 
 def config_of(plan: Plan, host: Host) -> dict[str, Any]:
-    """What is written of a run in `config.json`: its script for people, its numbers, and the digests of what it computes."""
+    """What is written of a run in `config.json`: its script for people, its numbers, and the digests of what it computes.
+
+    The digest of the test data stands apart from those: other test data do not make another run.
+    """
     data, model = plan.experiment.data, plan.experiment.model
     return {
         "origin": None if host.origin is None else host.origin._asdict(),
@@ -106,6 +109,7 @@ def config_of(plan: Plan, host: Host) -> dict[str, Any]:
         "data": spec_to_json(plan.spec),
         "precision": flags(),
         "digests": identity_of(plan),
+        "test_sha256": None if plan.splits.test is None else feed_digest(plan.splits.test),
         "versions": versions(),
     }
 

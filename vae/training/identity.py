@@ -77,12 +77,17 @@ def identity_of(plan: Plan) -> dict[str, str]:
     """`identity` of an experiment that is planned already; its step is traced once, for this and for compilation."""
     digests = program_digests(plan.program.step.trace(*plan.traced_with()).jaxpr)
     digests["start"] = start_digest(plan)
-    trains = each_feed(feed_digest, plan.splits.train)
-    digests |= {f"train/{name}": digest for name, digest in trains.items()} if isinstance(trains, dict) else {"train": trains}
+    digests |= train_digests(plan.splits.train)
     if plan.splits.validation is not None:
         digests["validation"] = combined(feed_digest(plan.splits.validation), prepare_digest(plan.splits.validation))
         digests["evaluation"] = evaluation_digest(plan, plan.splits.validation)
     return digests | {f"parent/{name}": trained_digest(parent) for name, parent in plan.experiment.parents.items()}
+
+
+def train_digests(train: Feed | Mapping[str, Feed]) -> dict[str, str]:
+    """Of the training data by what `identity` calls them: "train", or "train/NAME" for each of several feeds."""
+    found = each_feed(feed_digest, train)
+    return {f"train/{name}": digest for name, digest in found.items()} if isinstance(found, dict) else {"train": found}
 
 
 def evaluation_digest(plan: Plan, validation: Feed) -> str:

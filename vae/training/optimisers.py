@@ -37,12 +37,24 @@ def at_settings(optimiser: Optimiser, settings: Settings) -> optax.GradientTrans
         return by_player({player: at_settings(each, settings) for player, each in optimiser.items()})
     if isinstance(optimiser, optax.GradientTransformation):
         return _multiplied(optimiser, settings)
-    built = optimiser(settings) if callable(optimiser) else optimiser
+    built = _of_settings(optimiser, settings) if callable(optimiser) else optimiser
     if isinstance(built, optax.GradientTransformation):
         return built
     raise TypeError(
         f"the optimiser is {built!r}; wanted an optax transformation, a function from settings to one, or one per player."
     )
+
+
+def _of_settings(optimiser: OfSettings, settings: Settings) -> optax.GradientTransformation:
+    """The transformation that a function makes of the settings; a function of a learning rate cannot, and is told apart."""
+    try:
+        return optimiser(settings)
+    except TypeError as error:
+        name = getattr(optimiser, "__qualname__", repr(optimiser))
+        raise TypeError(
+            f"the optimiser {name} was called with the settings and failed ({error}); wanted an optax transformation, such as "
+            'optax.adam(1e-3), or a function of the settings, such as lambda settings: optax.adam(settings["learning_rate"]).'
+        ) from error
 
 
 def _multiplied(optimiser: optax.GradientTransformation, settings: Settings) -> optax.GradientTransformation:

@@ -8,22 +8,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae.claims import Claim, claim_of, require_scored
+from vae import objectives
+from vae.claims import Claim
 from vae.data.dataset import Dataset
-from vae.data.feeds import Feed, Splits, batch_like, each_feed, feed, gather, prepared
+from vae.data.feeds import Feed, Splits, each_feed, example_like, feed, gather
 from vae.data.view import image_splits
-from vae.objectives.observed import observing
 from vae.reference import Reference, resolve
 from vae.settings import Settings
 from vae.trained import Trained
 from vae.training.checking import KIND_OF_KEY, checked, seed_of
+from vae.training.claimed import claims_of
 from vae.training.experiment import Experiment, Select
 from vae.training.loop import Feeds, Program, make_program, prepared_at, rows_of_feeds, stored_example
 from vae.training.optimisers import at_settings
 from vae.training.records import Record
 from vae.training.state import TrainState, initial_state, usable_params, with_model_state, with_params
-from vae.training.step import Batches, Claims, make_train_step, of_feed, settings_at
-from vae.types import Data, Key, Model, Objective, PyTree, Trace
+from vae.training.step import Batches, Claims, make_train_step, settings_at
+from vae.types import Data, Key, Model, Objective, PyTree
 
 
 class Plan(NamedTuple):
@@ -73,12 +74,12 @@ def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
     Raises ValueError for numbers out of range, TypeError for what is no data, model or optimiser.
     """
     splits = splits_of(experiment.data)
+    require_alike(splits)
     experiment = checked(experiment, splits.train)
     spec = spec_of(splits.train)
     model = model_of(experiment.model, spec)
     objective = objective_of(experiment.objective, splits)
-    claims = each_feed(lambda feed: claim_on(feed, model, objective, experiment.settings), splits.train)
-    claim = claim_of_validation(claims, splits, lambda feed: claim_on(feed, model, objective, experiment.settings))
+    claims, claim = claims_of(splits, model, objective, experiment.settings)
     train_step = make_train_step(model, objective, experiment.optimiser, experiment.schedules, experiment.average_decay, claims)
     options = {} if lift is None else {"lift": lift}
     key = key_of(experiment.seed)
@@ -164,6 +165,27 @@ def as_feed(data: Any) -> Feed:
     return data if isinstance(data, Feed) else feed(data)
 
 
+def require_alike(splits: Splits) -> None:
+    """Refuse validation and test data whose x or context has other shapes than in every training feed.
+
+    Raises ValueError naming both.
+    """
+    train = splits.train.values() if isinstance(splits.train, Mapping) else (splits.train,)
+    wanted = [in_words(each) for each in train]
+    for name, split in (("validation", splits.validation), ("test", splits.test)):
+        if split is not None and in_words(split) not in wanted:
+            raise ValueError(
+                f"an example of the {name} data has {in_words(split)}, one of the training data {' or '.join(wanted)}; "
+                "give both the same shapes, and a context to both or to neither."
+            )
+
+
+def in_words(feed: Feed) -> str:
+    """The shapes of x and of the context of one example."""
+    x, context = jax.tree.map(lambda leaf: tuple(leaf.shape), example_like(feed.arrays, feed.prepare))
+    return f"x of shape {x} and {f'a context of shape {context}' if jax.tree.leaves(feed.spec.context) else 'no context'}"
+
+
 def spec_of(train: Feeds) -> Data:
     """What a model is built for: the spec of the feed, or of the first of several by name."""
     return train[min(train)].spec if isinstance(train, Mapping) else train.spec
@@ -183,6 +205,9 @@ def model_of(model: Model | Reference | Callable[[Data], Model], spec: Data) -> 
 
 def objective_of(objective: Objective | Callable[[Splits], Objective], splits: Splits) -> Objective:
     """The objective of an experiment, built where it is not one yet."""
+    if any(objective is known for known in vars(objectives).values()):
+        name = getattr(objective, "__qualname__", repr(objective))
+        raise TypeError(f"the objective is the function {name} itself; wanted what it returns: write {name}(...).")
     built = objective if isinstance(objective, Objective) or not callable(objective) else objective(splits)
     if not isinstance(built, Objective):
         raise TypeError(
@@ -195,39 +220,6 @@ def key_of(seed: int | Key) -> Key:
     """A typed key, or that of a seed."""
     given = seed_of(seed)
     return jax.random.key(given, impl=KIND_OF_KEY) if isinstance(given, int) else given
-
-
-def claim_on(feed: Feed, model: Model, objective: Objective, settings: Mapping[str, Any]) -> Claim:
-    """What may be claimed of a model's numbers on a feed, found without computing anything; ValueError, or a warning, where the
-    data are not what the likelihood scores (`vae.claims.require_scored`).
-    """
-    trace = trace_of(feed, model, settings)
-    require_scored(trace.likelihood, feed.spec.space)
-    return claim_of(trace, objective.rates, feed.spec.space)
-
-
-def trace_of(feed: Feed, model: Model, settings: Mapping[str, Any]) -> Trace:
-    """The shapes of what one pass through the model says of an example of a feed."""
-
-    def traced(key: Key, stored: PyTree, settings: Mapping[str, Any]) -> Trace:
-        batch = prepared(feed, key, stored)
-        x, context, values = jax.tree.map(lambda leaf: leaf[0], (batch.x, batch.context, batch.values))
-        params, state = model.init(key)
-        return observing(model.infer(params, state, x, context, Settings(settings)), values)(key)
-
-    return jax.eval_shape(traced, jax.random.key(0), batch_like(feed.arrays, 1), dict(settings))
-
-
-def claim_of_validation(claims: Claims, splits: Splits, claim_on: Callable[[Feed], Claim]) -> Claim:
-    """What may be claimed of the feed that the best is chosen on: that of the validation, else that of the training.
-
-    Of several the last by name; a validation that looks as it does shares its claim.
-    """
-    name = max(splits.train) if isinstance(splits.train, Mapping) else ""
-    train = splits.train[name] if isinstance(splits.train, Mapping) else splits.train
-    validation = train if splits.validation is None else splits.validation
-    looks = [(spec.shape, spec.space, spec.context) for spec in (train.spec, validation.spec)]
-    return of_feed(claims, name) if looks[0] == looks[1] else claim_on(validation)
 
 
 def selection(experiment: Experiment, claim: Claim) -> Select:

@@ -1,6 +1,7 @@
-"""Which checkpoints are the best, and so are kept however old they are."""
+"""Orbax's manager of a directory of checkpoints, and which of them it keeps: the newest, and the best however old they are."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 
@@ -23,3 +24,27 @@ class BestByScore(NamedTuple):
 def ranked(steps: Sequence[int], scores: Mapping[int, float]) -> list[int]:
     """The steps that have a score, the best first and the newer of equals first."""
     return sorted((step for step in steps if step in scores), key=lambda step: (scores[step], step), reverse=True)
+
+
+class Keep(NamedTuple):
+    """Which checkpoints are kept: so many of the newest, and the best beside them."""
+
+    latest: int
+    best: BestByScore
+
+
+def open_manager(directory: Path, keep: Keep, *, asynchronous: bool, read_only: bool) -> Any:
+    """Orbax's `CheckpointManager` of a directory that exists; half-written checkpoints in it are removed by a writer."""
+    from orbax.checkpoint import checkpoint_managers
+
+    policies = [checkpoint_managers.LatestN(keep.latest), keep.best]
+    options = checkpoint_managers.CheckpointManagerOptions(
+        preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+        enable_async_checkpointing=asynchronous,
+        lightweight_initialize=True,  # the other way reads files that may be damaged, and raises
+        cleanup_tmp_directories=not read_only,
+        create=False,
+        read_only=read_only,
+        save_interval_steps=0 if read_only else 1,
+    )
+    return checkpoint_managers.CheckpointManager(directory, options=options)

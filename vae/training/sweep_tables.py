@@ -1,11 +1,12 @@
 """What the runs of a sweep say side by side: means over seeds with their errors, as a table and as a figure."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from vae.evaluation.arrays import standard_error
+from vae.evaluation.comparison import markdown_table
 from vae.training.records import numbers
 
 EXCLUDED = ("skipped_steps",)
@@ -29,7 +30,7 @@ def by_settings(members: Sequence[Any]) -> dict[tuple, list]:
 def mean_and_error(values: Sequence[float]) -> str:
     """The mean over seeds, +- its standard error where there are two or more."""
     text = f"{np.mean(values):.3f}"
-    return text if len(values) < 2 else f"{text} ± {np.std(values, ddof=1) / math.sqrt(len(values)):.3f}"
+    return text if len(values) < 2 else f"{text} ± {standard_error(values):.3f}"
 
 
 def table_of(members: Sequence[Any], metric: str | None = None) -> str:
@@ -42,12 +43,11 @@ def table_of(members: Sequence[Any], metric: str | None = None) -> str:
         raise ValueError(f"the runs have no number {metric!r}; wanted one of {', '.join(found[0])}.")
     shown = [metric] if metric else [name for name in found[0] if all(name in each for each in found)]
     of = {id(member): each for member, each in zip(members, found, strict=True)}
-    header = [*members[0].settings, "seeds", *shown]
-    rows = [header, ["---"] * len(header)]
+    rows = []
     for settings, group in by_settings(members).items():
         cells = [mean_and_error([of[id(member)][name] for member in group]) for name in shown]
         rows.append([*(f"{level:g}" for _, level in settings), str(len(group)), *cells])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_table([*members[0].settings, "seeds", *shown], rows)
 
 
 def figure_of(members: Sequence[Any], metric: str) -> Any:
@@ -66,5 +66,5 @@ def row_of(settings: Mapping[str, float], values: Sequence[float]) -> Any:
     from vae.visualise.comparisons import Interval
 
     label = ", ".join(f"{name} {level:g}" for name, level in settings.items()) or "all"
-    error = float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else 0.0
+    error = float(standard_error(values)) if len(values) > 1 else 0.0
     return Interval(label, float(np.mean(values)), error, tuple(values))

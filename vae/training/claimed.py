@@ -1,0 +1,47 @@
+"""What may be claimed of the numbers of a run, found from shapes before anything is compiled."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from vae.claims import Claim, claim_of, require_scored
+from vae.data.feeds import Feed, Splits, batch_like, each_feed, prepared
+from vae.objectives.observed import observing
+from vae.settings import Settings
+from vae.training.step import Claims, of_feed
+from vae.types import Key, Model, Objective, PyTree, Trace
+
+
+def claims_of(splits: Splits, model: Model, objective: Objective, settings: Mapping[str, Any]) -> tuple[Claims, Claim]:
+    """What may be claimed of the training, of each feed where there are several, and of what the best is chosen on.
+
+    That is the validation, or the training where there is none, of several feeds the last by name; a validation that looks as
+    it does shares its claim. Raises ValueError for data that the likelihood cannot score, warns of those it is none of.
+    """
+    claims = each_feed(lambda feed: claim_on(feed, model, objective, settings), splits.train)
+    name = max(splits.train) if isinstance(splits.train, Mapping) else ""
+    train = splits.train[name] if isinstance(splits.train, Mapping) else splits.train
+    validation = train if splits.validation is None else splits.validation
+    looks = [(spec.shape, spec.space, spec.context) for spec in (train.spec, validation.spec)]
+    alike = looks[0] == looks[1]
+    return claims, of_feed(claims, name) if alike else claim_on(validation, model, objective, settings)
+
+
+def claim_on(feed: Feed, model: Model, objective: Objective, settings: Mapping[str, Any]) -> Claim:
+    """What may be claimed of a model's numbers on a feed; see `vae.claims.require_scored` for what is refused."""
+    trace = trace_of(feed, model, settings)
+    require_scored(trace.likelihood, feed.spec.space)
+    return claim_of(trace, objective.rates, feed.spec.space)
+
+
+def trace_of(feed: Feed, model: Model, settings: Mapping[str, Any]) -> Trace:
+    """The shapes of what one pass through the model says of an example of a feed."""
+
+    def traced(key: Key, stored: PyTree, settings: Mapping[str, Any]) -> Trace:
+        batch = prepared(feed, key, stored)
+        x, context, values = jax.tree.map(lambda leaf: leaf[0], (batch.x, batch.context, batch.values))
+        params, state = model.init(key)
+        return observing(model.infer(params, state, x, context, Settings(settings)), values)(key)
+
+    return jax.eval_shape(traced, jax.random.key(0), batch_like(feed.arrays, 1), dict(settings))
