@@ -147,12 +147,18 @@ def total(summary: Mapping[str, Any]) -> tuple[str, str]:
     return words, f"{summary[name]:.2f} +- {summary[f'{name}_se_images']:.2f}"
 
 
+def cost(summary: Mapping[str, Any]) -> tuple[str, str]:
+    """The line of what the latent groups cost."""
+    found = {words: summary[name] for name, words in (("kl", "  KL"), ("rate", "  rate")) if summary[name] is not None}
+    return next(((words, f"{nats:.2f}") for words, nats in found.items()), ("  KL", "none"))
+
+
 def rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The lines of the table."""
     lines = [
         total(summary),
         ("  log-likelihood", f"{summary['log_likelihood']:.2f}"),
-        ("  KL", f"{summary['kl']:.2f}") if summary["rate"] is None else ("  rate", f"{summary['rate']:.2f}"),
+        cost(summary),
         bound(summary),
     ]
     if summary["nll_se_images"] is not None:
