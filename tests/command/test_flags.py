@@ -146,7 +146,7 @@ def test_a_batch_size_is_refused_where_every_feed_has_its_own():
 def test_patience_follows_what_is_selected_by():
     feed = vae.data.feed(IMAGES)
     metrics = {"loss": lambda trained: 0.0}
-    model = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4], likelihood="normal")
+    model = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4])
     experiment = vae.Experiment(vae.data.Splits(feed, feed), model, steps=1, batch_size=8, metrics=metrics)
     records = [{"split": "validation", "elbo": value, "loss": -value} for value in (1.0, 3.0, 2.0)]
     assert stop_of(Flags(), experiment) is never

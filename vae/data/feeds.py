@@ -1,6 +1,7 @@
 """How stored examples reach the step: resident on the device, or gathered on the host a chunk ahead."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,11 +10,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vae.data.dataset import Dataset
+from vae.data.values import blocks, find_space, require_space
+from vae.spaces import DataSpace
 from vae.types import Batch, Data, Key, PyTree
 
 RESIDENT_BYTES = 4 * 2**30
+LOOKED_AT = 1_000
 REFUSED_KINDS = "OSUMmc"
 """Of NumPy's types: objects, strings, dates and complex numbers."""
+
+_SHOWN: dict[DataSpace, Any] = {"uint8": np.uint8, "tokens": np.int32}
+"""The type in which a model sees whole numbers; float32 in every other space."""
 
 
 class Feed(NamedTuple):
@@ -51,6 +58,12 @@ def as_is(key: Key, stored: PyTree) -> tuple[PyTree, PyTree]:
     return stored, ()
 
 
+def with_context(key: Key, stored: PyTree) -> tuple[PyTree, PyTree]:
+    """x of a stored dict and its context: "given", and where values may be missing {"observed": ..., "given": ...}."""
+    context = {name: stored[name] for name in ("observed", "given") if name in stored}
+    return stored["x"], context if "observed" in context else context.get("given", ())
+
+
 class Splits(NamedTuple):
     """The data of an experiment.
 
@@ -82,9 +95,11 @@ def feed(
 ) -> Feed:
     """A feed over arrays with a common leading axis; on the device where they fit in `RESIDENT_BYTES`.
 
-    spec:   what the model is built for; by default the shape that `prepare` gives, as real numbers. What examples are
-            conditioned on is found from `prepare` in any case.
+    spec:   what the model is built for; by default the shape that `prepare` gives, in the space that `find_space` finds. What
+            examples are conditioned on is found from `prepare` in any case.
     labels: one per example, for figures only.
+
+    Whole numbers and booleans are shown to the model as float32, but for the space "uint8", and tokens as int32.
 
     >>> images = np.zeros((100, 28, 28, 1), np.float32)
     >>> vae.data.feed(images).spec.shape
@@ -108,15 +123,19 @@ def feed(
     for leaf in leaves:
         if leaf.dtype.kind in REFUSED_KINDS:
             raise ValueError(f"the data hold values of type {leaf.dtype}; wanted real numbers: encode them first.")
-        if np.issubdtype(leaf.dtype, np.floating) and not np.all(np.isfinite(leaf)):
+        if np.issubdtype(leaf.dtype, np.floating) and not all(np.all(np.isfinite(block)) for _, block in blocks(leaf)):
             raise ValueError("the data hold NaN or infinite values; remove those examples, or mask them in the likelihood.")
     if resident is None:
         resident = sum(leaf.nbytes for leaf in leaves) <= RESIDENT_BYTES
     x, context = example_like(arrays, prepare)
-    shape = tuple(x.shape) if hasattr(x, "shape") else ()
-    spec = (Data(shape=shape, space="real") if spec is None else spec)._replace(context=context)
+    spec = (Data(shape=_shape(x), space=_space(arrays, prepare, x)) if spec is None else spec)._replace(context=context)
+    if prepare is as_is and _is_array(arrays) and (arrays.dtype.kind in "biu" or spec.space in ("count", "tokens")):
+        require_space(arrays, spec.space, tokens=spec.tokens)
     labels = None if labels is None else checked_labels(labels, np.shape(leaves[0])[0], label_names)
     arrays = jax.tree.map(jnp.asarray, arrays) if resident else arrays
+    dtype = _SHOWN.get(spec.space, np.float32)
+    if _is_array(x) and x.dtype != dtype and x.dtype.kind in "biu":
+        prepare = partial(_converted, prepare, dtype)
     return Feed(arrays, prepare, spec, resident, labels, tuple(label_names))
 
 
@@ -132,6 +151,11 @@ def checked_labels(labels: ArrayLike, size: int, label_names: Sequence[str]) -> 
             f"0 ... {len(label_names) - 1}: number the classes from 0, or give a name for each."
         )
     return labels
+
+
+def _converted(prepare: Callable, dtype: Any, key: Key, stored: PyTree) -> tuple:
+    x, *rest = prepare(key, stored)
+    return x.astype(dtype), *rest
 
 
 def prepared(feed: Feed, key: Key, stored: PyTree) -> Batch:
@@ -155,3 +179,23 @@ def example_like(arrays: PyTree, prepare: Callable) -> tuple[PyTree, PyTree]:
     """What x and the context of one prepared example look like."""
     x, context, *_ = jax.eval_shape(prepare, jax.random.key(0), batch_like(arrays, 1))
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), (x, context))
+
+
+def _shape(x: PyTree) -> tuple[int, ...]:
+    """Of one prepared example, () for one that is not a single array."""
+    return tuple(x.shape) if _is_array(x) else ()
+
+
+def _space(arrays: PyTree, prepare: Callable, x: PyTree) -> DataSpace:
+    """What nobody has said: found from the values, of what is prepared from those of the first `LOOKED_AT` examples."""
+    if not _is_array(x):
+        return "real"
+    if prepare is as_is:
+        return find_space(arrays)
+    rows = jax.tree.map(jnp.asarray, gather(arrays, slice(LOOKED_AT)))
+    return find_space(np.asarray(jax.jit(prepare)(jax.random.key(0), rows)[0]))
+
+
+def _is_array(tree: PyTree) -> bool:
+    """Whether a pytree is a single array."""
+    return jax.tree_util.treedef_is_leaf(jax.tree.structure(tree)) and hasattr(tree, "shape")

@@ -12,9 +12,11 @@ from vae import objectives
 from vae.claims import Claim
 from vae.data.dataset import Dataset
 from vae.data.feeds import Feed, Splits, each_feed, example_like, feed, gather
+from vae.data.values import find_space, union
 from vae.data.view import image_splits
 from vae.reference import Reference, resolve
 from vae.settings import Settings
+from vae.spaces import DataSpace
 from vae.trained import Trained
 from vae.training.checking import KIND_OF_KEY, checked, seed_of
 from vae.training.claimed import claims_of
@@ -153,16 +155,26 @@ def splits_of(data: Any) -> Splits:
         data = Splits(train=data)
     train = data.train
     several = isinstance(train, Mapping) and bool(train) and all(isinstance(one, Feed) for one in train.values())
-    return Splits(
-        train=dict(train) if several else as_feed(train),
-        validation=None if data.validation is None else as_feed(data.validation),
-        test=None if data.test is None else as_feed(data.test),
-    )
+    if several:
+        return Splits(dict(train), *(as_feed(part) for part in data[1:]))
+    return Splits(*(as_feed(part, space_in_common(data)) for part in data))
 
 
-def as_feed(data: Any) -> Feed:
-    """A feed, or arrays as one."""
-    return data if isinstance(data, Feed) else feed(data)
+def as_feed(data: Any, space: DataSpace | None = None) -> Any:
+    """A feed, or arrays as one; None stays None.
+
+    space: of arrays; where it is not given, what is found in them.
+    """
+    if data is None or isinstance(data, Feed):
+        return data
+    return feed(data) if space is None else feed(data, spec=Data(np.shape(data)[1:], space))
+
+
+def space_in_common(splits: Splits) -> DataSpace | None:
+    """The space that holds the values of all splits which are one array, None where any is no such array."""
+    parts = [part for part in splits if part is not None]
+    plain = all(isinstance(part, np.ndarray | jax.Array) and part.ndim and part.dtype.kind in "biuf" for part in parts)
+    return union(map(find_space, parts)) if plain else None
 
 
 def require_alike(splits: Splits) -> None:
