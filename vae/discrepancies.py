@@ -19,6 +19,9 @@ Kernel = Callable[[Array], Array]
 ACTIVE_VARIANCE = 0.01
 """Var_x E_q[z | x] above which a dimension counts as active. (Burda et al. 2016, section 5.)"""
 
+ACTIVE_KL = 0.01
+"""Mean KL to the prior, in nats per example, above which a dimension counts as active by what it costs."""
+
 
 # Maximum mean discrepancy
 
