@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from vae.objectives.monitors import of_group
 
 LENGTHENING = 1.125
-"""A window of records closes at this multiple of the step that it began at: an eighth of the steps taken until then."""
+"""A window of records closes at this multiple of the step at which the one before it did: an eighth of the steps so far."""
 
 FEWEST = 2
 """Records of a window, at least."""
@@ -27,11 +27,13 @@ class Window(NamedTuple):
     """Some records in a row.
 
     since:   step of the first.
+    until:   step of the last.
     records: how many there are.
     sums:    of the whole rate and, where there are several, of each group's rate, in nats per example.
     """
 
     since: int
+    until: int
     records: int
     sums: tuple[float, ...]
 
@@ -113,9 +115,10 @@ def _seen(watch: CollapseWatch, step: int, carried: tuple[float, ...]) -> Collap
     """The watch with a record added to its window, which is closed where it is long enough."""
     if any(len(window.sums) != len(carried) for window in (watch.open, *watch.closed) if window is not None):
         watch = watch._replace(closed=(), open=None)  # resumed with other monitors
-    since, records, sums = watch.open or Window(step, 0, (0.0,) * len(carried))
-    window = Window(since, records + 1, tuple(old + new for old, new in zip(sums, carried, strict=True)))
-    if window.records < FEWEST or step < LENGTHENING * since:
+    old = watch.open or Window(step, step, 0, (0.0,) * len(carried))
+    window = Window(old.since, step, old.records + 1, tuple(a + b for a, b in zip(old.sums, carried, strict=True)))
+    start = watch.closed[-1].until if watch.closed else window.since
+    if window.records < FEWEST or step < LENGTHENING * start:
         return watch._replace(open=window)
     return watch._replace(closed=(*watch.closed, window)[-3:], open=None)
 
