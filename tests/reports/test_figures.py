@@ -101,7 +101,10 @@ def test_draws_are_of_the_likelihood_and_stand_under_their_means():
 
 
 def test_a_likelihood_without_draws_has_means_only():
-    figures = drawn(of_images("real", likelihood="normal_optimal_std"), kl=None)
+    trained = of_images("real", likelihood="normal_optimal_std")
+    with pytest.raises(TypeError, match="sigma"):
+        generate.sample_likelihood(trained, generate.sample_prior(trained, KEY, 2), KEY)
+    figures = drawn(trained, kl=None)
     assert rows_of(figures["samples_prior"]) == []
     assert title(figures["samples_prior"]).endswith("decoder means")
 
