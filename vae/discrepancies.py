@@ -20,7 +20,7 @@ ACTIVE_VARIANCE = 0.01
 """Var_x E_q[z | x] above which a dimension counts as active. (Burda et al. 2016, section 5.)"""
 
 ACTIVE_KL = 0.01
-"""Mean KL to the prior, in nats per example, above which a dimension counts as active by what it costs."""
+"""Mean KL of a dimension, in nats, above which it counts as active."""
 
 
 # Maximum mean discrepancy
