@@ -35,11 +35,12 @@ POINTS = [visualise.RateDistortion("beta 4", 10.0, 95.0, 0.5, 0.7), visualise.Ra
 FIGURES = {
     "image_grid": lambda: visualise.image_grid(GRAY),
     "reconstructions": lambda: visualise.reconstructions(GRAY, GRAY),
-    "samples_with_neighbours": lambda: visualise.samples_with_neighbours(GRAY, GRAY, np.arange(5.0)),
+    "samples": lambda: visualise.samples(GRAY, GRAY, GRAY, np.arange(5.0)),
+    "samples_by_row": lambda: visualise.samples_by_row(GRAY[None], GRAY[None], row_names=["digit 3"]),
     "latent_traversals": lambda: visualise.latent_traversals(GRAY[None], np.linspace(-2, 2, 5), [1.5]),
     "interpolation": lambda: visualise.interpolation(GRAY[None], originals=GRAY[None, :2]),
     "latent_means": lambda: visualise.latent_means(np.arange(12.0).reshape(6, 2), np.arange(6) % 2),
-    "kl_per_dimension": lambda: visualise.kl_per_dimension(np.array([0.001, 2.0, 0.5])),
+    "kl_per_dimension": lambda: visualise.kl_per_dimension(np.array([0.001, 2.0, 0.5]), [False, True, True]),
     "training_curves": lambda: visualise.training_curves(RECORDS),
     "rate_distortion": lambda: visualise.rate_distortion({"beta-VAE": POINTS}),
     "signal_to_noise": lambda: visualise.signal_to_noise([1, 4, 16], {"IWAE": [1.0, 0.5, 0.25]}),
@@ -205,12 +206,35 @@ def test_reconstructions_stand_below_their_originals(tmp_path):
     assert labels == ["original", "reconstruction"] * 2
 
 
-def test_neighbours_are_captioned_with_their_distances():
-    text = words(visualise.samples_with_neighbours(GRAY, GRAY, [0.0, 1.234, 2.0, 3.0, 4.0]))
-    assert "nearest\ntraining image" in text
+def test_samples_are_stacks_of_what_is_there():
+    draws, neighbours = random_images(5, 8, 8, 1) > 0.5, 1 - GRAY
+    figure = visualise.samples(GRAY, draws, neighbours, [0.0, 1.234, 2.0, 3.0, 4.0], columns=3)
+    arrays = np.stack([np.asarray(image.get_array()) for image in figure.axes[0].images])
+    for row, images in enumerate((GRAY, draws, neighbours)):
+        shown = np.r_[3 * row : 3 * row + 3, 9 + 2 * row : 11 + 2 * row]
+        np.testing.assert_allclose(arrays[shown], images[..., 0])
+    tops = [image.get_extent()[3] for image in figure.axes[0].images]
+    assert tops == sorted(tops)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["decoder mean", "draw from\np(x|z)", "training image\nnearest to the mean"] * 2
+    text = words(figure)
     assert "1.23" in text
-    assert "Euclidean" in text
-    assert "Euclidean" not in words(visualise.samples_with_neighbours(GRAY, GRAY))
+    assert "Euclidean distance of mean and training image" in text
+    means = words(visualise.samples(GRAY))
+    assert "draw" not in means
+    assert "Euclidean" not in means
+
+
+def test_draws_stand_to_the_right_of_their_means_in_the_same_order():
+    means, draws = random_images(2, 3, 8, 8, 1), 1 - random_images(2, 3, 8, 8, 1)
+    figure = visualise.samples_by_row(means, draws, row_names=["a", "b"])
+    arrays = np.stack([np.asarray(image.get_array()) for image in figure.axes[0].images]).reshape(2, 6, 8, 8)
+    np.testing.assert_array_equal(arrays, np.concatenate([means, draws], axis=1)[..., 0])
+    lefts = [image.get_extent()[0] for image in figure.axes[0].images[:6]]
+    assert lefts == sorted(lefts)
+    assert lefts[3] - lefts[2] > lefts[2] - lefts[1]
+    assert "Left: decoder means. Right:" in words(figure)
+    assert "Right" not in words(visualise.samples_by_row(means))
 
 
 def test_traversals_name_dimensions_values_and_kl():
@@ -263,10 +287,10 @@ BAD_IMAGES = {
     [
         visualise.image_grid,
         lambda images: visualise.reconstructions(GRAY, images),
-        lambda images: visualise.samples_with_neighbours(images, GRAY),
+        lambda images: visualise.samples(images, GRAY),
         lambda images: visualise.nearest_training_images(images, GRAY),
     ],
-    ids=["image_grid", "reconstructions", "samples_with_neighbours", "nearest_training_images"],
+    ids=["image_grid", "reconstructions", "samples", "nearest_training_images"],
 )
 def test_bad_images_are_refused_in_one_sentence(draw, bad):
     images, message = BAD_IMAGES[bad]
@@ -282,7 +306,12 @@ def test_bad_images_are_refused_in_one_sentence(draw, bad):
         (lambda: visualise.reconstructions(GRAY, GRAY, columns=0), "at least 1"),
         (lambda: visualise.image_grid(GRAY, columns=0), "at least 1"),
         (lambda: visualise.image_grid(np.zeros((2000, 2, 2, 1))), "2000 images|2025 images"),
-        (lambda: visualise.samples_with_neighbours(GRAY, GRAY, [1.0]), "one for each pair"),
+        (lambda: visualise.samples(GRAY, distances=[1.0]), "one for each mean"),
+        (lambda: visualise.samples(GRAY, GRAY[:4]), r"draws got shape \(4, 8, 8, 1\), wanted that of means"),
+        (lambda: visualise.samples(GRAY, None, GRAY[:4]), "neighbours got shape"),
+        (lambda: visualise.samples_by_row(GRAY), "rows, columns"),
+        (lambda: visualise.samples_by_row(GRAY[None], GRAY[None, :4]), "one for each"),
+        (lambda: visualise.samples_by_row(GRAY[None], row_names=["a", "b"]), "one for each row"),
         (lambda: visualise.latent_traversals(GRAY), "dimensions, steps"),
         (lambda: visualise.latent_traversals(GRAY[None], [0.0, 1.0]), "one for each column"),
         (lambda: visualise.latent_traversals(GRAY[None], kl=[1.0, 2.0]), "one for each row"),
@@ -410,18 +439,28 @@ def test_kl_bars_are_sorted_and_add_up(dimensions):
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     np.testing.assert_allclose(heights, np.sort(kl)[::-1], rtol=1e-6)
     assert f"{kl.sum():.2f} nats" in figure.get_suptitle()
-    text = words(figure)
-    assert f"active: {np.sum(kl > 0.05)} of {dimensions}" in text
-    assert f"on gray: {np.sum(kl <= 0.05)} (KL up to 0.05 nats)" in text
+    assert f"active by KL over 0.05 nats: {np.sum(kl > 0.05)} of {dimensions} (the others on gray)" in words(figure)
 
 
-def test_kl_bars_carry_their_dimension_and_their_activity():
-    axes = visualise.kl_per_dimension([0.5, 3.0, 1.0], active=[False, True, False]).axes[0]
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "0"]
+def test_kl_bars_carry_their_dimension_and_both_kinds_of_activity():
+    figure = visualise.kl_per_dimension([0.5, 3.0, 0.009], active=[False, True, False])
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "0", "2"]
     active, *inactive = [bar.get_facecolor() for bar in axes.patches]
     assert inactive[0] == inactive[1] != active
     gray = [path.get_extents().extents for path in axes.collections[0].get_paths()]
     np.testing.assert_allclose([(x0, x1) for x0, _, x1, _ in gray], [(0.5, 1.5), (1.5, 2.5)])
+    circles = [line.get_xydata() for line in axes.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(circles, [[(2, 0.009)]])
+    text = words(figure)
+    assert "active by variance of the posterior mean: 1 of 3 (the others on gray)" in text
+    assert "active by KL over 0.01 nats: 2 of 3 (the others with a circle)" in text
+
+
+def test_kl_of_groups_says_so():
+    text = words(visualise.kl_per_dimension([1.0, 2.0], title="KL per latent group", unit="latent group"))
+    assert "index of the latent group" in text
+    assert "dimension" not in text
 
 
 def test_kl_groups_are_sorted_on_their_own_and_named():
@@ -439,12 +478,20 @@ def test_training_curves_hold_every_finite_number():
     records = [*RECORDS, {"step": 110, "elbo": None, "kl": float("nan")}, {"step": 5, "elbo": -120.0}]
     figure = visualise.training_curves(records)
     assert [axes.get_title(loc="left").split(":")[0] for axes in figure.axes[:2]] == ["ELBO", "log-likelihood"]
-    assert len(figure.axes) == 4
+    assert len(figure.axes) == 3
+    assert "images per second" not in words(figure), "a speed is no result"
     train, validation = figure.axes[0].lines
     assert (train.get_label(), validation.get_label()) == ("train", "validation")
     np.testing.assert_array_equal(train.get_xdata(), [5, *range(10, 101, 10)])
     np.testing.assert_allclose(train.get_ydata()[1:], -100 + np.arange(1, 11.0))
     assert len(figure.axes[2].lines[0].get_xdata()) == 10
+
+
+def test_where_the_rate_is_no_kl_no_bound_is_shown():
+    figure = visualise.training_curves([{"step": 3, "score": -7.0, "rate": 1.0, "log_likelihood": -6.0}])
+    assert len(figure.axes) == 3
+    assert "no bound" in words(figure)
+    assert "ELBO" not in words(figure)
 
 
 @pytest.mark.parametrize("keys", [("elbo",), ("elbo", "kl"), ("elbo", "kl", "log_likelihood")])

@@ -6,11 +6,16 @@ import numpy as np
 import pytest
 import toys
 
+import vae
 from vae import likelihoods, models, networks, posteriors, priors
+from vae.distributions import Deterministic, Normal
+from vae.evaluation import generate
 from vae.evaluation.examples import Examples
-from vae.reports.figures import as_picture, distinct_contexts, figures_of, what_can_be_drawn
+from vae.reports.evaluation import evaluate
+from vae.reports.figures import distinct_contexts, figures_of
+from vae.reports.pictures import as_picture, what_can_be_drawn
 from vae.trained import Trained
-from vae.types import Data, Model
+from vae.types import Data, Latent, Model, Trace
 
 SHAPE = (4, 3, 1)
 KEY = jax.random.key(0)
@@ -20,6 +25,7 @@ LABELS = np.arange(24) % 3
 RECORDS = [{"step": step, "split": "train", "elbo": -9.0 + step} for step in (1, 2)]
 OF_ONE_GROUP = {"latent_means", "kl_per_dimension", "traversals"}
 OF_THE_MODEL = {"reconstructions", "samples_prior", "samples_aggregate", "interpolation", "training_curves"}
+OF_TWO_GROUPS = {f"{name}_{group}" for name in OF_ONE_GROUP for group in (0, 1)} | {"kl_per_group"} | OF_THE_MODEL
 
 
 def drawn(trained, x=X, context=(), labels=LABELS, kl=((0.3, 0.1),), records=RECORDS, **kwargs):
@@ -41,6 +47,14 @@ IMAGES = of_images()
 
 def title(figure):
     return figure.texts[0].get_text() if figure.texts else figure._suptitle.get_text()
+
+
+def text_of(figure):
+    return " ".join(" ".join(text.get_text() for text in figure.texts).split())
+
+
+def rows_of(figure):
+    return [label.get_text() for label in figure.axes[0].get_yticklabels()]
 
 
 def with_images(model, shape):
@@ -70,8 +84,48 @@ def test_a_model_with_one_group_has_them_all_and_says_that_they_are_means():
     assert set(figures) == OF_ONE_GROUP | OF_THE_MODEL
     for name in ("reconstructions", "samples_prior", "samples_aggregate", "traversals", "interpolation"):
         assert "decoder means" in title(figures[name]).lower()
-    assert "nearest training images" in title(figures["samples_prior"])
-    assert "nearest" not in title(drawn(IMAGES)["samples_prior"])
+    assert rows_of(figures["samples_prior"]) == ["decoder mean", "draw from\np(x|z)", "training image\nnearest to the mean"] * 2
+    assert rows_of(drawn(IMAGES)["samples_prior"]) == ["decoder mean", "draw from\np(x|z)"] * 2
+
+
+def test_draws_are_of_the_likelihood_and_stand_under_their_means():
+    """Of pixels that are 0 or 1: draws too, and over many keys their mean is the mean above."""
+    figure = drawn(IMAGES)["samples_prior"]
+    arrays = np.stack([np.asarray(image.get_array()) for image in figure.axes[0].images]).reshape(2, 2, 6, 4, 3)
+    assert set(np.unique(arrays[:, 1])) == {0.0, 1.0}
+    assert 0.0 < arrays[:, 0].min() < arrays[:, 0].max() < 1.0
+    values = tuple(jnp.repeat(value, 4_000, axis=0) for value in generate.sample_prior(IMAGES, KEY, 1))
+    draws = generate.sample_likelihood(IMAGES, values, KEY)
+    mean = generate.decode_means(IMAGES, values)[0]
+    np.testing.assert_allclose(draws.mean(axis=0), mean, atol=5 * 0.5 / np.sqrt(4_000))
+
+
+def test_a_likelihood_without_draws_has_means_only():
+    trained = of_images("real", likelihood="normal_optimal_std")
+    with pytest.raises(TypeError, match="sigma"):
+        generate.sample_likelihood(trained, generate.sample_prior(trained, KEY, 2), KEY)
+    figures = drawn(trained, kl=None)
+    assert rows_of(figures["samples_prior"]) == []
+    assert title(figures["samples_prior"]).endswith("decoder means")
+
+
+def test_codes_in_use_are_shown_with_the_images_they_are_of():
+    figure = drawn(IMAGES)["samples_aggregate"]
+    assert "prior" not in title(figure)
+    assert "what the model generates by itself is in the samples from the prior" in text_of(figure)
+    shown = [np.asarray(image.get_array()) for image in figure.axes[0].images[:10]]
+    assert all(any(np.array_equal(one, x[..., 0]) for x in np.asarray(X)) for one in shown)
+
+
+def test_traversals_say_how_many_dimensions_they_show():
+    assert "All 2 dimensions, sorted by their KL." in text_of(drawn(IMAGES)["traversals"])
+    data = Data(shape=SHAPE, space="binary")
+    wide = trained_of(models.mlp(data, latent_dim=14, hidden=(4,)), data)
+    figure = drawn(wide, kl=(tuple(np.linspace(0.1, 1.4, 14)),))["traversals"]
+    assert "Shown are 12 of 14 dimensions, those with the most KL." in text_of(figure)
+    assert rows_of(figure)[0] == "z[13]   1.40"
+    unsplit = drawn(wide, kl=((2.0,),))["traversals"]
+    assert "Shown are 12 of 14 dimensions, those whose codes vary the most." in text_of(unsplit)
 
 
 def test_without_records_there_are_no_curves():
@@ -98,6 +152,7 @@ def test_a_few_contexts_have_a_row_each_and_many_are_those_of_the_first_examples
     figures = drawn(trained, context=jax.nn.one_hot(LABELS, 3))
     assert set(figures) == OF_ONE_GROUP | OF_THE_MODEL - {"samples_prior"} | {"samples_by_context"}
     axes = figures["samples_by_context"].axes[0]
+    assert "decoder means and draws" in title(figures["samples_by_context"])
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]
     assert len(axes.images) == 30
     many = drawn(trained, context=jnp.asarray(RNG.normal(size=(24, 3)), jnp.float32))
@@ -122,7 +177,8 @@ def test_several_groups_have_their_own_figures():
     model = toys.two_groups(bottom_up=False)
     trained = trained_of(with_images(model, (1, 1, 1)), Data(shape=(1, 1, 1), space="real"))
     figures = drawn(trained, x=jnp.asarray(RNG.normal(size=(24, 1, 1, 1)), jnp.float32), kl=((0.3,), (0.1,)))
-    assert set(figures) == {f"{name}_{group}" for name in OF_ONE_GROUP for group in (0, 1)} | OF_THE_MODEL
+    assert set(figures) == OF_TWO_GROUPS
+    assert "KL per latent group: 0.40 nats in all" in title(figures["kl_per_group"])
     assert "group 1" in title(figures["traversals_1"])
 
 
@@ -131,7 +187,50 @@ def test_a_class_has_neither_means_nor_walks():
     x = jnp.asarray(RNG.integers(0, 2, (24, 2, 2)), jnp.float32)
     figures = drawn(trained, x=x, kl=((0.5,), (0.2, 0.1)), neighbours=RNG.integers(0, 256, (9, 2, 2), np.uint8))
     left_out = {"latent_means_0", "traversals_0", "interpolation"}
-    assert set(figures) == ({f"{name}_{group}" for name in OF_ONE_GROUP for group in (0, 1)} | OF_THE_MODEL) - left_out
+    assert set(figures) == OF_TWO_GROUPS - left_out
+
+
+def grid_of_codes():
+    """A toy whose only group is a grid of two times two numbers of a codebook's rows, without a density."""
+
+    def infer(params, state, x, context, settings):
+        codes = (x[:2, :2, 0] > 0).astype(jnp.int32)
+
+        def draw(key, values=()):
+            value = values[0] if values else codes
+            latent = Latent(posterior=Deterministic(codes), prior=None, value=value, log_q=None)
+            return Trace(likelihood=decode(params, state, (value,), context), latents=(latent,))
+
+        return draw
+
+    def prior(params, state, key, context, values=(), temperature=1.0):
+        return (jax.random.randint(key, (2, 2), 0, 2),)
+
+    def decode(params, state, values, context):
+        return Normal(mean=jnp.take(params["generative"], values[0]).reshape(2, 2, 1), log_std=jnp.zeros((2, 2, 1)))
+
+    def init(key):
+        return {"posterior": (), "generative": jnp.array([0.2, 0.8])}, ()
+
+    return Model(init, infer, prior, decode, toys.keep)
+
+
+@pytest.mark.parametrize("space", ["real", "unit_interval"])
+def test_a_grid_of_integer_codes_has_images_and_no_walks(space):
+    trained = trained_of(grid_of_codes(), Data(shape=(2, 2, 1), space=space))
+    figures = drawn(trained, x=jnp.asarray(RNG.uniform(size=(24, 2, 2, 1)), jnp.float32), kl=None)
+    assert set(figures) == {"reconstructions", "samples_prior", "samples_aggregate", "training_curves"}
+    known = what_can_be_drawn(trained, Examples(X[:, :2, :2]))
+    assert (known.has_means, known.walkable, known.sizes) == ((False,), (False,), (4,))
+
+
+def test_a_model_without_a_group_is_evaluated_and_drawn(tmp_path):
+    """From its numbers to its files: nothing on the way asks for a group."""
+    trained = trained_of(with_images(toys.vector_quantised(), (2, 2, 1)), Data(shape=(2, 2, 1), space="unit_interval"))
+    feed = vae.data.feed(RNG.uniform(size=(24, 2, 2, 1)).astype(np.float32))
+    numbers = evaluate(trained, vae.data.Splits(feed, test=feed), samples=2, records=RECORDS, folder=tmp_path)
+    assert numbers["elbo"] is None
+    assert {path.stem for path in tmp_path.iterdir()} == {"reconstructions", "samples_prior", "training_curves"}
 
 
 def test_a_quantised_code_has_images_only():
@@ -141,10 +240,11 @@ def test_a_quantised_code_has_images_only():
 
 
 def test_a_grid_of_codes_has_no_walks_and_a_flow_no_means():
-    figures = set(drawn(of_images(latents="categorical")))
-    assert figures == {"latent_means", "kl_per_dimension"} | OF_THE_MODEL - {"interpolation"}
+    classes = drawn(of_images(latents="categorical"))
+    assert "KL per latent variable: 0.40 nats" in title(classes["kl_per_dimension"])
+    assert set(classes) == {"latent_means", "kl_per_dimension"} | OF_THE_MODEL - {"interpolation"}
     figures = set(drawn(of_images(latents="inverse_autoregressive"), kl=((2.0,),)))
-    assert figures == OF_ONE_GROUP - {"latent_means"} | OF_THE_MODEL
+    assert figures == {"traversals"} | OF_THE_MODEL, "one KL of both dimensions is none of either"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from tiny_run import EXPERIMENT, HOST, MODEL, X, fit, validations
 from unchecked import unchecked
 
 import vae
-from vae.training.sweeping import Member, one_after_another, run_of, side_by_side
+from vae.objectives import REMEDIES, CollapseWatch
+from vae.training.sweeping import Member, noted, one_after_another, run_of, side_by_side, warn_of_collapses
 
 BETAS = [0.5, 1.0, 4.0]
 SWEPT = EXPERIMENT._replace(optimiser=vae.training.adam, settings={"learning_rate": 1e-2}, metrics={"size": lambda t: size(t)})
@@ -155,6 +156,23 @@ def test_warnings_name_the_run(caplog):
     assert [r.message for r in caplog.records] == [
         f"broken 1, seed {seed}: 2 steps up to 2 had no finite gradient." for seed in (0, 1)
     ]
+
+
+def test_a_collapse_is_said_of_its_members_and_the_advice_once(caplog):
+    members = [Member(seed, {"beta": beta}, []) for beta in (1.0, 9.0) for seed in (0, 1)]
+    watches, advised = [CollapseWatch()] * 4, False
+    with caplog.at_level(logging.WARNING, "vae"):
+        for i in range(20):
+            rates = (5.0, 5.0, 0.001, 0.001 if i > 8 else 2.0)
+            records = [{"step": 100 * (i + 1), "split": "train", "kl": rate, "skipped_steps": 0} for rate in rates]
+            watches, said = noted(members, records, watches)
+            advised = warn_of_collapses(said, advised)
+    first, second = [record.message for record in caplog.records]
+    assert first.startswith("beta 9, seed 0: at step 600 the latent variables carry 0.001 nats per example, and the KL has not")
+    assert first.endswith(REMEDIES)
+    assert second.startswith("beta 9, seed 1: at step ")
+    assert REMEDIES not in second
+    assert [len(member.records) for member in members] == [20] * 4
 
 
 def test_progress_is_drawn(capsys):

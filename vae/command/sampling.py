@@ -16,7 +16,8 @@ import numpy as np
 from vae.command.runs import RunFlags, experiment_of_run, loaded_run
 from vae.evaluation import generate
 from vae.reports.evaluation import examples_of
-from vae.reports.figures import as_picture, distinct_contexts, is_picture
+from vae.reports.figures import distinct_contexts
+from vae.reports.pictures import as_picture, is_picture
 from vae.training import workdir as files
 from vae.training.load import Loaded
 from vae.training.planning import splits_of

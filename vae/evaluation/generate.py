@@ -1,7 +1,7 @@
 """What a model draws: reconstructions, samples, traversals and interpolations, as arrays for `vae.visualise`.
 
-Images are the means of the decoded distributions. Examples, latent values and contexts are rows: they have a leading axis, as
-long in all of them.
+Images are the means of the decoded distributions, or draws from them where a function says so. Examples, latent values and
+contexts are rows: they have a leading axis, as long in all of them.
 """
 
 from functools import partial
@@ -27,6 +27,21 @@ def decode_means(trained: Trained, values: tuple, *, context: PyTree = ()) -> Ar
 @jax.jit
 def _decode_means(trained: Trained, values: tuple, context: PyTree) -> Array:
     return jax.vmap(lambda v, c: _mean(trained.decode(v, c)))(values, context)
+
+
+def sample_likelihood(trained: Trained, values: tuple, key: Key, *, context: PyTree = ()) -> Array:
+    """x ~ p(x | z) for every row of the latent values.
+
+    Raises TypeError where the likelihood has no draws of its own (an optimal sigma).
+    """
+    rows = rows_of(None, values=values)
+    require_context(trained, context, rows)
+    return _sample_likelihood(trained, values, context, jax.random.split(key, rows))
+
+
+@jax.jit
+def _sample_likelihood(trained: Trained, values: tuple, context: PyTree, keys: Array) -> Array:
+    return jax.vmap(lambda v, c, k: trained.decode(v, c).sample(k))(values, context, keys)
 
 
 def sample_prior(

@@ -57,6 +57,7 @@ from vae.objectives.regularisers import maximum_mean_discrepancy as maximum_mean
 from vae.objectives.regularisers import moment_matching as moment_matching
 from vae.objectives.regularisers import perceptual as perceptual
 from vae.objectives.regularisers import total_correlation as total_correlation
+from vae.objectives.watch import REMEDIES as REMEDIES
 from vae.objectives.watch import CollapseWatch as CollapseWatch
 from vae.objectives.watch import collapse_after as collapse_after
 from vae.objectives.watch import collapse_after_all as collapse_after_all

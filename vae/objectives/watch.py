@@ -6,6 +6,41 @@ from typing import Any, NamedTuple
 
 from vae.objectives.monitors import of_group
 
+LENGTHENING = 1.125
+"""A window of records closes at this multiple of the step at which the one before it did: an eighth of the steps so far."""
+
+FEWEST = 2
+"""Records of a window, at least."""
+
+RISE = 0.05
+"""Share by which a window's mean has to exceed the lowest of the two before it, to count as a rise."""
+
+REMEDIES = (
+    'Raise the weight of the rate slowly (schedules={"beta": vae.schedules.linear(steps)} or cyclical), give every group free '
+    "bits (rate_term=vae.objectives.free_bits(nats)), lower the learning rate, or take aggressive encoder steps "
+    "(vae.objectives.aggressive)."
+)
+"""What helps against a collapse, for whoever says that there is one."""
+
+
+class Window(NamedTuple):
+    """Some records in a row.
+
+    since:   step of the first.
+    until:   step of the last.
+    records: how many there are.
+    sums:    of the whole rate and, where there are several, of each group's rate, in nats per example.
+    """
+
+    since: int
+    until: int
+    records: int
+    sums: tuple[float, ...]
+
+    def mean(self, subject: int) -> float:
+        """The mean over the records: subject 0 is the whole rate, subject g + 1 that of group g."""
+        return self.sums[subject] / self.records
+
 
 class CollapseWatch(NamedTuple):
     """What is remembered from record to record, and when to speak.
@@ -13,32 +48,46 @@ class CollapseWatch(NamedTuple):
     warmed_up:       step up to which the weight of the rate rises; what happens before is not judged.
     threshold:       nats per example of the whole rate, under which nothing is carried.
     group_threshold: the same for a single group of several.
-    warned:          whether the sentence was said; it is said once.
+    closed:          the last three windows.
+    open:            the window that records are still added to.
+    said:            subjects that were spoken of; each is spoken of once.
     """
 
     warmed_up: int = 0
     threshold: float = 0.1
     group_threshold: float = 0.01
-    warned: bool = False
+    closed: tuple[Window, ...] = ()
+    open: Window | None = None
+    said: frozenset[int] = frozenset()
 
 
 def collapse_after(watch: CollapseWatch, record: Mapping[str, Any]) -> tuple[CollapseWatch, str | None]:
-    """The watch after a record, and a sentence where it is the first one that shows a collapse.
+    """The watch after a record, and a sentence where it is the first one that shows a collapse; `REMEDIES` says what helps.
 
-    record: with "step", "split" and, where the rate is a KL, "kl" and from the monitor `collapse` "kl/0", "kl/1", ... Of a
-            validation, or without a KL, it says nothing.
+    A rate has collapsed where its means over the last two windows of records are under the threshold, and the last of them is
+    above neither of the two before by more than 5 %, so that it no longer rises:
+
+        b, c < threshold   and   c <= low + 0.05 |low|,   low = min(a, b),   a, b, c the means of the last three windows
+
+    A window is an eighth as long as the run up to it. So the same rule serves short and long runs; means over windows bear the
+    noise of minibatches; a rate that grows with the steps in proportion, or faster, gains an eighth or more from window to
+    window and is left alone; one that swings is judged by its average, once its swings are shorter than a window.
+
+    record: with "step", "split" and, where the rate is a KL, "kl" and from the monitor `collapse` "kl/0", "kl/1", ... Nothing
+            is said of a validation, nor of a KL of exactly 0, which is that of a model without a latent group.
 
         watch, sentence = collapse_after(watch, record)
     """
-    judged = record.get("split", "train") == "train" and record["step"] >= watch.warmed_up
-    if watch.warned or not judged or (what := _collapsed(watch, record)) is None:
+    carried = _carried(record) if record.get("split", "train") == "train" else ()
+    if not carried or record["step"] < watch.warmed_up:
         return watch, None
-    return watch._replace(warned=True), (
-        f"at step {record['step']} {what}: the posterior has collapsed onto the prior; raise the weight of the rate slowly "
-        '(schedules={"beta": vae.schedules.linear(steps)} or cyclical), give every group free bits '
-        "(rate_term=vae.objectives.free_bits(nats)), lower the learning rate, or take aggressive encoder steps "
-        "(vae.objectives.aggressive)."
-    )
+    watch = _seen(watch, record["step"], carried)
+    if watch.open is not None or len(watch.closed) < 3:
+        return watch, None
+    fallen = [subject for subject in range(len(carried)) if _has_collapsed(watch, subject)]
+    named = fallen[:1] if 0 in fallen else fallen
+    news = [subject for subject in named if subject not in watch.said]
+    return watch._replace(said=watch.said.union(fallen)), _sentence(watch, record["step"], news) if news else None
 
 
 def collapse_after_all(watch: CollapseWatch, records: Iterable[Mapping[str, Any]]) -> CollapseWatch:
@@ -48,18 +97,46 @@ def collapse_after_all(watch: CollapseWatch, records: Iterable[Mapping[str, Any]
     return watch
 
 
-def _collapsed(watch: CollapseWatch, record: Mapping[str, Any]) -> str | None:
-    """What a record shows of a collapse, in words."""
+def _carried(record: Mapping[str, Any]) -> tuple[float, ...]:
+    """The whole rate and those of several groups; () where a record has none."""
     rate = record.get("kl")
-    if rate is None:
-        return None
-    if rate < watch.threshold:
-        return f"the latent variables carry {rate:.3g} nats per example"
+    if not rate:
+        return ()
     names = takewhile(record.__contains__, (of_group("kl", group) for group in count()))
-    groups = [_sum(record[name]) for name in names]
-    idle = ", ".join(str(group) for group, nats in enumerate(groups) if nats < watch.group_threshold)
-    return f"latent group {idle} carries under {watch.group_threshold:g} nats per example" if len(groups) > 1 and idle else None
+    groups = tuple(_sum(record[name]) for name in names)
+    return (rate, *groups) if len(groups) > 1 else (rate,)
 
 
 def _sum(value: Any) -> float:
     return float(sum(value)) if isinstance(value, list | tuple) else float(value)
+
+
+def _seen(watch: CollapseWatch, step: int, carried: tuple[float, ...]) -> CollapseWatch:
+    """The watch with a record added to its window, which is closed where it is long enough."""
+    if any(len(window.sums) != len(carried) for window in (watch.open, *watch.closed) if window is not None):
+        watch = watch._replace(closed=(), open=None)  # resumed with other monitors
+    old = watch.open or Window(step, step, 0, (0.0,) * len(carried))
+    window = Window(old.since, step, old.records + 1, tuple(a + b for a, b in zip(old.sums, carried, strict=True)))
+    start = watch.closed[-1].until if watch.closed else window.since
+    if window.records < FEWEST or step < LENGTHENING * start:
+        return watch._replace(open=window)
+    return watch._replace(closed=(*watch.closed, window)[-3:], open=None)
+
+
+def _has_collapsed(watch: CollapseWatch, subject: int) -> bool:
+    """Whether the last windows of a subject are under its threshold and rise no more."""
+    threshold = watch.group_threshold if subject else watch.threshold
+    first, second, last = (window.mean(subject) for window in watch.closed)
+    low = min(first, second)
+    return max(second, last) < threshold and last <= low + RISE * abs(low)
+
+
+def _sentence(watch: CollapseWatch, step: int, subjects: list[int]) -> str:
+    """What was seen, in words."""
+    names = [f"latent group {subject - 1} carries" if subject else "the latent variables carry" for subject in subjects]
+    nats = [watch.closed[-1].mean(subject) for subject in subjects]
+    what = ", ".join(f"{name} {value:.2g}" for name, value in zip(names, nats, strict=True))
+    return (
+        f"at step {step} {what} nats per example, and the KL has not risen since step {watch.closed[0].since}: "
+        "the posterior has collapsed onto the prior."
+    )

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from vae.objectives import CollapseWatch, collapse_after, collapse_after_all
+from vae.objectives import REMEDIES, CollapseWatch, collapse_after, collapse_after_all
 from vae.training.experiment import Host
 from vae.training.interrupt import interruptions
 from vae.training.journal import Journal, Pending
@@ -128,10 +128,10 @@ def examples_per_step(plan: Plan) -> int:
 
 
 def warn_of_collapse(watch: CollapseWatch, record: Record) -> CollapseWatch:
-    """Log the sentence that says that the posterior has collapsed onto the prior, once per run."""
+    """Log the sentence that says that the posterior has collapsed onto the prior, and what helps."""
     watch, sentence = collapse_after(watch, record)
     if sentence:
-        logger.warning(sentence)
+        logger.warning(f"{sentence} {REMEDIES}")
     return watch
 
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vae.objectives import CollapseWatch, collapse_after
+from vae.objectives import REMEDIES, CollapseWatch, collapse_after
 from vae.trained import Trained
 from vae.training.checking import checked_host, level_of, seed_of, whole
 from vae.training.experiment import Experiment, Host
@@ -181,7 +181,7 @@ def train_all(plan: Plan, host: Host, validate: Any, members: list[Member], stat
     chunk = chunk_length(host.chunk, every, lambda: has_convolution(plan.program.step, *plan.traced_with()))
     watches = [CollapseWatch(warmed_up(plan)) for _ in members]
     best, scores = jax.tree.map(jnp.copy, states), np.full(len(members), -np.inf)
-    done, window, start = 0, [], time.perf_counter()
+    done, window, start, advised = 0, [], time.perf_counter(), False
     with progress_bar(0, steps, enabled=host.progress) as advance:
         for length in spans(0, steps, every, chunk):
             states, metrics = plan.program.run(states, done, length)
@@ -189,7 +189,8 @@ def train_all(plan: Plan, host: Host, validate: Any, members: list[Member], stat
             done += length
             if due(done, steps, host.log_every):
                 records = records_of(plan, window, done)
-                watches = [noted(*each) for each in itertools.zip_longest(members, records, watches)]
+                watches, seen = noted(members, records, watches)
+                advised = warn_of_collapses(seen, advised)
                 speed = len(members) * done * examples_per_step(plan) / (time.perf_counter() - start)
                 advance(done, {**records[0], "images_per_second": speed})
                 window = []
@@ -205,15 +206,24 @@ def records_of(plan: Plan, window: list, step: int) -> list[Record]:
     return [window_record(step, {name: values[i] for name, values in columns.items()}, 0.0) for i in range(runs)]
 
 
-def noted(member: Member, record: Record, watch: CollapseWatch) -> CollapseWatch:
-    """Keep a member's record, and say where it shows a collapse."""
-    member.records.append({name: value for name, value in record.items() if name != "images_per_second"})
-    watch, sentence = collapse_after(watch, record)
-    if sentence:
-        logger.warning(f"{member.name}: {sentence}")
-    if record["skipped_steps"]:
-        logger.warning(f"{member.name}: {record['skipped_steps']} steps up to {record['step']} had no finite gradient.")
-    return watch
+def noted(
+    members: Sequence[Member], records: Sequence[Record], watches: Sequence[CollapseWatch]
+) -> tuple[list[CollapseWatch], list[str]]:
+    """Keep every member's record; the watches after it, and what they say, by the member's name."""
+    after = [collapse_after(watch, record) for watch, record in zip(watches, records, strict=True)]
+    for member, record in zip(members, records, strict=True):
+        member.records.append({name: value for name, value in record.items() if name != "images_per_second"})
+        if record["skipped_steps"]:
+            logger.warning(f"{member.name}: {record['skipped_steps']} steps up to {record['step']} had no finite gradient.")
+    said = [f"{member.name}: {sentence}" for member, (_, sentence) in zip(members, after, strict=True) if sentence]
+    return [watch for watch, _ in after], said
+
+
+def warn_of_collapses(said: Sequence[str], advised: bool) -> bool:
+    """Log what was said of members at one record as one warning, with the advice in the first; whether it was given by now."""
+    if said:
+        logger.warning("\n".join([*said, *([] if advised else [REMEDIES])]))
+    return advised or bool(said)
 
 
 def validated(plan: Plan, validate: Any, members: list[Member], states: TrainState, best: Any, scores: Any, step: int) -> tuple:

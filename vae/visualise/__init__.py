@@ -3,7 +3,7 @@
 Every function takes arrays of NumPy or JAX and returns a `matplotlib.figure.Figure` made through matplotlib's objects: no
 backend is chosen, nothing global is kept, nothing is shown. `save` writes one as PNG. matplotlib is imported on the first call.
 
-    images.py       images side by side: grids, pairs, traversals, interpolations
+    images.py       images side by side: grids, stacks, traversals, interpolations
     latents.py      what the latent space holds: posterior means, KL per dimension
     comparisons.py  models side by side: intervals, one quantity against another
     curves.py       numbers against numbers: training, rate against distortion, signal to noise
@@ -14,7 +14,7 @@ backend is chosen, nothing global is kept, nothing is shown. `save` writes one a
 
 from vae.visualise.comparisons import Interval, Trade, intervals, trade_offs
 from vae.visualise.curves import RateDistortion, rate_distortion, signal_to_noise, training_curves
-from vae.visualise.images import image_grid, interpolation, latent_traversals, reconstructions, samples_with_neighbours
+from vae.visualise.images import image_grid, interpolation, latent_traversals, reconstructions, samples, samples_by_row
 from vae.visualise.latents import kl_per_dimension, latent_means
 from vae.visualise.neighbours import nearest_training_images
 from vae.visualise.style import save
@@ -32,7 +32,8 @@ __all__ = [
     "nearest_training_images",
     "rate_distortion",
     "reconstructions",
-    "samples_with_neighbours",
+    "samples",
+    "samples_by_row",
     "save",
     "signal_to_noise",
     "trade_offs",

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 SPLIT_COLOURS = {"train": PALETTE[0], "validation": PALETTE[6], "test": PALETTE[4]}
 PANELS = (
     ("elbo", "ELBO", "nats per example, up is better"),
+    ("score", "score: log-likelihood \N{MINUS SIGN} rate, no bound", "nats per example, up is better"),
     ("log_likelihood", "log-likelihood: E log p(x|z)", "nats per example"),
     ("kl", "KL of q(z|x) to p(z)", "nats per example"),
-    ("images_per_second", "speed of training", "images per second"),
+    ("rate", "rate of the latent variables, no KL", "nats per example"),
 )
 EARLY = 0.1  # share of the steps that may run off the panel
 FLATTENED = 2.0  # times the range of the later steps that the whole range must exceed for that
@@ -46,28 +47,30 @@ class RateDistortion(NamedTuple):
 
 @house_style()
 def training_curves(records: Sequence[Mapping[str, Any]], title: str = "Training") -> "matplotlib.figure.Figure":
-    """ELBO, its two parts and the speed against the step, a line for each split.
+    """ELBO and its two parts against the step, a line for each split; the score and the rate where the rate is no KL.
 
     The first tenth of the steps may run off a panel, so that it does not flatten the rest; the panel then says so.
 
-    records: lines of metrics.jsonl: "step", "split" ("train" where left out) and any of "elbo", "log_likelihood", "kl",
-             "images_per_second". A value that is missing, None or not finite is left out, and so is a panel without any.
+    records: lines of metrics.jsonl: "step", "split" ("train" where left out) and any of "elbo", "score", "log_likelihood",
+             "kl", "rate". A value that is missing, None or not finite is left out, and so is a panel without any.
     Raises ValueError where nothing is left to draw.
     """
     from matplotlib.ticker import MaxNLocator
 
-    panels = [(name, text, unit, _series(records, name)) for name, text, unit in PANELS]
-    panels = [panel for panel in panels if panel[3]]
+    panels = [(text, unit, series) for name, text, unit in PANELS if (series := _series(records, name))]
     if not panels:
         names = ", ".join(name for name, _, _ in PANELS)
         raise ValueError(
             f"training_curves got {len(records)} records without a number to draw, wanted a step and one of {names}."
         )
-    columns = min(len(panels), 2)
-    rows = math.ceil(len(panels) / columns)
+    rows, columns = math.ceil(len(panels) / 2), min(len(panels), 2)
     figure = new_figure(4.6 * columns, 0.5 + 2.6 * rows, title)
-    for index, (_, text, unit, series) in enumerate(panels):
-        axes = figure.add_subplot(rows, columns, index + 1, title=text, ylabel=unit)
+    grid = figure.add_gridspec(rows, columns)
+    places = [grid[index // columns, index % columns] for index in range(len(panels))]
+    if len(panels) == 3:
+        places = [grid[:, 0], grid[0, 1], grid[1, 1]]  # the sum beside its two parts
+    for place, (text, unit, series) in zip(places, panels):
+        axes = figure.add_subplot(place, title=text, ylabel=unit)
         for split, (steps, values) in series.items():
             _line(axes, steps, values, split)
         axes.set_xlabel("step" + _fit(axes, series))

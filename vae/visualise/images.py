@@ -1,10 +1,10 @@
-"""Images side by side: grids, pairs, traversals and interpolations.
+"""Images side by side: grids, stacks, traversals and interpolations.
 
 Images are (H, W, C) with floats in [0, 1] or uint8 in 0..255, and are drawn on that fixed range. Three channels or more show
 the first three as red, green and blue; one or two show the first as gray. A figure says so where it leaves channels out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import matplotlib.figure
 
 PAIR_GAP = 22
-PAIRS_PER_ROW = 10
+STACKS_PER_ROW = 10
 
 
 @house_style()
@@ -49,7 +49,7 @@ def image_grid(
 def reconstructions(
     originals: ArrayLike,
     reconstructions: ArrayLike,
-    columns: int = PAIRS_PER_ROW,
+    columns: int = STACKS_PER_ROW,
     title: str = "Reconstructions",
     note: str = "",
 ) -> "matplotlib.figure.Figure":
@@ -59,34 +59,69 @@ def reconstructions(
     Raises ValueError for another rank, shape or range.
     """
     note = note or "Upper row of each pair: what the encoder saw. Lower row: what the decoder makes of its code."
-    return _pairs(
-        ("originals", originals), ("reconstructions", reconstructions), ("original", "reconstruction"), columns, title, note
-    )
+    rows = {"original": ("originals", originals), "reconstruction": ("reconstructions", reconstructions)}
+    return _stacks(rows, columns, title, note)
 
 
 @house_style()
-def samples_with_neighbours(
-    samples: ArrayLike,
-    neighbours: ArrayLike,
+def samples(
+    means: ArrayLike,
+    draws: ArrayLike | None = None,
+    neighbours: ArrayLike | None = None,
     distances: ArrayLike | None = None,
-    columns: int = PAIRS_PER_ROW,
-    title: str = "Samples and their nearest training images",
+    columns: int = STACKS_PER_ROW,
+    title: str = "Samples: decoder means",
     note: str = "",
 ) -> "matplotlib.figure.Figure":
-    """Each sample with the training image nearest to it below it, which shows whether the model repeats its training set.
+    """The decoder's mean at each sample of z, below it a draw of x, and below that the training image nearest to the mean.
 
-    samples, neighbours: (N, H, W, C), the same shape; `nearest_training_images` finds the neighbours.
-    distances:           (N,) Euclidean distances on the 0 to 1 scale of the pixels, written below each pair.
+    A mean is smoother than any example; draws show what p(x|z) adds to it. A neighbour shows whether the model repeats its
+    training set.
+
+    means:      (N, H, W, C) E[x | z].
+    draws:      the same shape, x from p(x | z); left out where None.
+    neighbours: the same shape; `nearest_training_images` finds them. Left out where None.
+    distances:  (N,) Euclidean distances of means and neighbours on the 0 to 1 scale of the pixels, written below.
     Raises ValueError for another rank, shape or range.
     """
     captions: list[str] = []
     if distances is not None:
         captions = [f"{distance:.2f}" for distance in finite("distances", distances, "N")]
         note = _sentences(
-            note, "Numbers: Euclidean distance between the two on the 0 to 1 scale of pixels; 0 is an exact copy."
+            note, "Numbers: Euclidean distance of mean and training image on the 0 to 1 scale of pixels; 0 is an exact copy."
         )
-    names = ("sample", "nearest\ntraining image")
-    return _pairs(("samples", samples), ("neighbours", neighbours), names, columns, title, note, captions)
+    rows = {"decoder mean": ("means", means)}
+    rows |= {} if draws is None else {"draw from\np(x|z)": ("draws", draws)}
+    rows |= {} if neighbours is None else {"training image\nnearest to the mean": ("neighbours", neighbours)}
+    return _stacks(rows, columns, title, note, captions)
+
+
+@house_style()
+def samples_by_row(
+    means: ArrayLike,
+    draws: ArrayLike | None = None,
+    title: str = "Samples: decoder means",
+    note: str = "",
+    row_names: Sequence[str] = (),
+) -> "matplotlib.figure.Figure":
+    """Rows of decoder means at samples of z, and on the right a draw of x at each of them, in the same order.
+
+    means:     (rows, columns, H, W, C) E[x | z].
+    draws:     the same shape, x from p(x | z); left out where None.
+    row_names: written beside the rows, one for each; () for none.
+    Raises ValueError for another rank, shape or range, or another number of names than rows.
+    """
+    left, channels = _visible("means", means, "rows, columns, H, W, C")
+    rows, columns = left.shape[:2]
+    same_length("row_names", row_names or None, rows, "row")
+    tiles, gaps = [[Tile(image) for image in row] for row in left], []
+    if draws is not None:
+        right, _ = _visible("draws", draws, "rows, columns, H, W, C")
+        _require_same_shape("draws", right, "means", left)
+        tiles = [[*row, *(Tile(image) for image in others)] for row, others in zip(tiles, right)]
+        note = _sentences(note, "Left: decoder means. Right: at each of them a draw from p(x|z), in the same order.")
+        gaps = [0] * (columns - 1) + [PAIR_GAP] + [0] * (columns - 1)
+    return tile_figure(tiles, Labels(title, _sentences(note, channels), rows=row_names), column_gaps=gaps)
 
 
 @house_style()
@@ -172,25 +207,36 @@ def interpolation(
     return tile_figure(rows, labels, column_gaps=gaps)
 
 
-def _pairs(
-    upper, lower, names: tuple[str, str], columns: int, title: str, note: str, captions: Sequence[str] = ()
+def _stacks(
+    layers: Mapping[str, tuple[str, ArrayLike]], columns: int, title: str, note: str, captions: Sequence[str] = ()
 ) -> "matplotlib.figure.Figure":
-    """Rows of pairs, one image above the other; `upper` and `lower` are (name for errors, images)."""
-    above, channels = _visible(*upper)
-    below, _ = _visible(*lower)
-    if above.shape != below.shape:
-        raise ValueError(f"{lower[0]} got shape {below.shape}, wanted that of {upper[0]}, {above.shape}: one for each.")
+    """Images that belong together one above the other, in rows of `columns`.
+
+    layers: name in the figure -> (name in errors, images).
+    """
+    (first, images), *others = layers.values()
+    above, channels = _visible(first, images)
+    shown = [above]
+    for name, images in others:
+        shown.append(_visible(name, images)[0])
+        _require_same_shape(name, shown[-1], first, above)
     if columns < 1:
-        raise ValueError(f"{upper[0]} got columns={columns}, wanted at least 1.")
-    same_length("distances", captions or None, len(above), "pair")
-    texts = list(captions) or [""] * len(above)
+        raise ValueError(f"{first} got columns={columns}, wanted at least 1.")
+    same_length("distances", captions or None, len(above), "mean")
+    texts = [[""] * len(above)] * (len(shown) - 1) + [list(captions) or [""] * len(above)]
     rows = []
     for start in range(0, len(above), columns):
         part = slice(start, start + columns)
-        rows += [[Tile(a) for a in above[part]], [Tile(b, text) for b, text in zip(below[part], texts[part])]]
-    between = PAIR_GAP + (LINE if captions else 0)
-    gaps = [-GUTTER // 2, *[between, -GUTTER // 2] * (len(rows) // 2 - 1)]
-    return tile_figure(rows, Labels(title, _sentences(note, channels), rows=names * (len(rows) // 2)), row_gaps=gaps)
+        rows += [[Tile(image, text) for image, text in zip(i[part], t[part])] for i, t in zip(shown, texts)]
+    within, between = [-GUTTER // 2] * (len(shown) - 1), PAIR_GAP + (LINE if captions else 0)
+    gaps = [*within, *[between, *within] * (len(rows) // len(shown) - 1)]
+    names = list(layers) * (len(rows) // len(shown)) if len(shown) > 1 else []
+    return tile_figure(rows, Labels(title, _sentences(note, channels), rows=names), row_gaps=gaps)
+
+
+def _require_same_shape(name: str, images: np.ndarray, first: str, others: np.ndarray) -> None:
+    if images.shape != others.shape:
+        raise ValueError(f"{name} got shape {images.shape}, wanted that of {first}, {others.shape}: one for each.")
 
 
 def _visible(name: str, images: ArrayLike, axes: str = "N, H, W, C") -> tuple[np.ndarray, str]:

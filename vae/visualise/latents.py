@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vae.discrepancies import ACTIVE_KL
 from vae.visualise.style import FAINT, HAIRLINE, INK, PALETTE, SHADE, finite, house_style, new_figure, same_length
 
 if TYPE_CHECKING:
@@ -55,37 +56,50 @@ def latent_means(
 def kl_per_dimension(
     kl: ArrayLike | Sequence[ArrayLike],
     active: ArrayLike | Sequence[ArrayLike] | None = None,
-    threshold: float = 0.01,
+    threshold: float = ACTIVE_KL,
     group_names: Sequence[str] | None = None,
     title: str = "KL per latent dimension",
+    unit: str = "latent dimension",
 ) -> "matplotlib.figure.Figure":
-    """Bars of each latent dimension's KL to the prior in nats, the largest first; a gray background marks inactive dimensions.
+    """Bars of each latent dimension's KL to the prior in nats, the largest first; what is active is counted by both tests.
+
+    A gray background marks the dimensions that are inactive by the variance of their posterior mean, a circle those whose KL is
+    at most the threshold. Where that variance is not known, the gray background marks the latter.
 
     kl:          (D,), or one such array per latent group, which are drawn one after the other.
-    active:      bool, shaped as kl, from the caller's own test (of the variance of the posterior mean); kl > threshold where
-                 left out.
-    threshold:   nats above which a dimension counts as active without `active`.
+    active:      bool, shaped as kl: whether the variance of the posterior mean is over its threshold; None where not known.
+    threshold:   nats above which a dimension counts as active by its KL.
     group_names: one for each group.
+    unit:        what a bar stands for.
     Raises ValueError for another rank or length, or NaN.
     """
     groups = [finite("kl", group, "D") for group in _by_group(kl)]
-    used = [group > threshold for group in groups] if active is None else [np.asarray(mask, bool) for mask in _by_group(active)]
+    costly = [group > threshold for group in groups]
+    used = costly if active is None else [np.asarray(mask, bool) for mask in _by_group(active)]
     same_length("active", used, len(groups), "latent group")
     same_length("group_names", group_names, len(groups), "latent group")
     for group, mask in zip(groups, used):
         same_length("active", mask, len(group), "latent dimension")
 
     orders = [np.argsort(-group, kind="stable") for group in groups]
-    bars = np.concatenate([group[order] for group, order in zip(groups, orders)])
-    lit = np.concatenate([mask[order] for mask, order in zip(used, orders)])
+    bars, lit, paid = (
+        np.concatenate([of_group[order] for of_group, order in zip(each, orders)]) for each in (groups, used, costly)
+    )
     figure = new_figure(float(np.clip(0.17 * len(bars) + 2.0, 5.4, 11.0)), 3.8, f"{title}: {bars.sum():.2f} nats in all")
     axes = figure.add_subplot(ylabel="KL to the prior (nats per example)")
     _bars(axes, bars, lit)
-    why = "" if active is not None else f" (KL up to {threshold:g} nats)"
-    axes.plot([], [], "s", color=ACTIVE, label=f"active: {lit.sum()} of {len(bars)}")
-    axes.plot([], [], "s", color=SHADE, markeredgecolor=INACTIVE, label=f"inactive, on gray: {(~lit).sum()}{why}")
-    figure.legend(loc="outside lower left", ncols=2)
-    _name_bars(axes, np.concatenate(orders), len(groups))
+    by_kl = f"active by KL over {threshold:g} nats: {paid.sum()} of {len(bars)}"
+    gray: dict[str, Any] = {"marker": "s", "color": SHADE, "markeredgecolor": INACTIVE, "linestyle": ""}
+    if active is None:
+        axes.plot([], [], label=f"{by_kl} (the others on gray)", **gray)
+    else:
+        axes.plot(
+            [], [], label=f"active by variance of the posterior mean: {lit.sum()} of {len(bars)} (the others on gray)", **gray
+        )
+        circle: dict[str, Any] = {"marker": "o", "color": "none", "markeredgecolor": INK, "markersize": 4.0, "linestyle": ""}
+        axes.plot(np.flatnonzero(~paid), bars[~paid], label=f"{by_kl} (the others with a circle)", clip_on=False, **circle)
+    axes.legend(loc="upper left", bbox_to_anchor=(-0.02, -0.14), ncols=1)
+    _name_bars(axes, np.concatenate(orders), len(groups), unit)
     _mark_groups(axes, groups, group_names)
     return figure
 
@@ -216,15 +230,15 @@ def _bars(axes: "matplotlib.axes.Axes", heights: np.ndarray, lit: np.ndarray) ->
     axes.grid(False, axis="x")
 
 
-def _name_bars(axes: "matplotlib.axes.Axes", indices: np.ndarray, groups: int) -> None:
-    """The dimension's index under each bar, or its rank where there are too many bars to name."""
+def _name_bars(axes: "matplotlib.axes.Axes", indices: np.ndarray, groups: int, unit: str) -> None:
+    """The unit's index under each bar, or its rank where there are too many bars to name."""
     if len(indices) > MOST_NAMED_BARS:
         within = "" if groups == 1 else " within each group"
-        axes.set_xlabel(f"{len(indices)} latent dimensions, sorted by KL{within} (rank)")
+        axes.set_xlabel(f"{len(indices)} {unit}s, sorted by KL{within} (rank)")
         return
     axes.set_xticks(np.arange(len(indices)), labels=[str(index) for index in indices])
     axes.tick_params(axis="x", length=0, labelsize=8 if len(indices) <= 30 else 6.5)
-    axes.set_xlabel("index of the latent dimension, sorted by KL" + ("" if groups == 1 else " within each group"))
+    axes.set_xlabel(f"index of the {unit}, sorted by KL" + ("" if groups == 1 else " within each group"))
 
 
 def _mark_groups(axes: "matplotlib.axes.Axes", groups: Sequence[np.ndarray], names: Sequence[str] | None) -> None:
