@@ -45,7 +45,7 @@ def at_settings(optimiser: Optimiser, settings: Settings) -> optax.GradientTrans
     )
 
 
-def _of_settings(optimiser: OfSettings, settings: Settings) -> optax.GradientTransformation:
+def _of_settings(optimiser: OfSettings, settings: Settings) -> Any:
     """The transformation that a function makes of the settings; a function of a learning rate cannot, and is told apart."""
     try:
         return optimiser(settings)
