@@ -142,6 +142,7 @@ def test_what_cannot_be_compared_is_refused(changed, said):
         compare(**changed)
 
 
+NARROW = vae.data.Splits(train=X[:40, :3], test=X[40:, :3])
 MLP = PLAIN._replace(model=vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4], likelihood="normal"))
 WRAPPED = PLAIN.model._replace(
     infer=lambda *given: lambda key: with_prior_at_sample(PLAIN.model.infer(*given)(key)),
@@ -158,7 +159,7 @@ def with_prior_at_sample(trace):
     ("changed", "kind", "said"),
     [
         ({"settings": {"learning_rate": 1e-2, "gamma": 1.0}}, ValueError, "odd: nothing in this run reads gamma"),
-        ({"data": SPLITS._replace(train=X[:40, :3]), "model": MLP.model}, ValueError, r"odd: .*shape \(4,\).*wanted \(3,\)"),
+        ({"data": NARROW, "model": MLP.model}, ValueError, r"odd: .*shape \(4,\).*wanted \(3,\)"),
         ({"model": WRAPPED, "objective": vae.elbo(vae.objectives.log_ratio)}, TypeError, "odd: .*closed form"),
         ({"batch_size": 41}, ValueError, "odd: batch_size is 41, more than the 40 training examples"),
     ],
