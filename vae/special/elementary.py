@@ -40,6 +40,21 @@ def log1mexp(a: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     return jnp.where(small, jnp.log(-jnp.expm1(-jnp.where(small, a, 1.0))), jnp.log1p(-jnp.exp(-jnp.where(small, 1.0, a))))
 
 
+@jax.custom_jvp
+def clip_in_value(x: Float[Array, "*shape"], low: Any, high: Any) -> Float[Array, "*shape"]:
+    """`jnp.clip` with derivative 1 in x beyond the limits too.
+
+    For the logarithm of a draw: the parameters move its law out there as well, and an expectation of it whose clipped draws had
+    no slope would have a biased gradient.
+    """
+    return jnp.clip(x, low, high)
+
+
+@clip_in_value.defjvp
+def _clip_in_value_jvp(primals, tangents):
+    return clip_in_value(*primals), tangents[0]
+
+
 def magnitude(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """|x| with derivative 1 at 0, whatever the convention of `jnp.abs`; a 0 there would spoil second derivatives of even
     functions."""
