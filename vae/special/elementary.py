@@ -1,6 +1,7 @@
 """Elementary functions written so that float32 keeps their digits: differences of nearly equal terms, and small tails."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,6 +14,21 @@ HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 def as_floats(value: Any) -> Float[Array, "*shape"]:
     """A number or an array as an array of floating-point numbers: of its own type if it has one, else of the default."""
     return jnp.asarray(value, jnp.result_type(float, value))
+
+
+def bits_of(x: Array) -> int:
+    """64 for float64 numbers, otherwise 32: how far a series has to go for them."""
+    return 64 if x.dtype == jnp.float64 else 32
+
+
+def repeated(steps: int, body: Callable[[Any, Any], Any], start: Any) -> Any:
+    """body(i, value) for i = 0, ..., steps - 1 from `start`: written out where they are few, a loop where that would take the
+    compiler minutes."""
+    if steps > 16:
+        return jax.lax.fori_loop(0, steps, body, start)
+    for i in range(steps):
+        start = body(i, start)
+    return start
 
 
 @jax.custom_jvp
