@@ -24,7 +24,9 @@ class Batch(NamedTuple):
 
     x:       pytree of data.
     context: pytree of what is conditioned on, () when nothing is.
-    weight:  (batch,) weight of each example in every mean; zero for padding, so that partial batches stay exact.
+    weight:  (batch,) weight of each example in every mean; zero for padding, so that partial batches stay exact, value and
+             gradient, whatever the padding holds. What a model reduces over the batch by itself (batch normalisation, the
+             counts of a codebook) knows no weights: there padding counts as copies of the first example of positive weight.
     values:  observed values of latent groups (a label), in ancestral order, None for a group that is not observed; () for none.
     """
 

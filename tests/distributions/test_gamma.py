@@ -68,12 +68,10 @@ def test_samples_follow_the_distribution_function(draws):
 
 
 def test_gradients_of_expectations_are_exact(draws):
-    """d/da E z = 1, d/da E z^2 = 2 a + 1, and d/da E ln z = trigamma(a) where no draw was rounded up."""
+    """d/da E z = 1, d/da E z^2 = 2 a + 1 and d/da E ln z = trigamma(a), draws that were rounded up among them."""
     for concentration, value, slope in zip(CONCENTRATIONS.astype(float), draws[0], draws[1]):
-        pairs = [(slope, 1.0), (2 * value * slope, 2 * concentration + 1)]
-        if concentration > 0.5:
-            pairs.append((slope / value, special.polygamma(1, concentration)))
-        for estimate, exact in pairs:
+        log_slope = slope / value, special.polygamma(1, concentration)
+        for estimate, exact in [(slope, 1.0), (2 * value * slope, 2 * concentration + 1), log_slope]:
             assert abs(estimate.mean() - exact) < 4 * estimate.std() / np.sqrt(estimate.size)
 
 
@@ -115,6 +113,26 @@ def test_gradient_in_the_rate_is_that_of_scaling():
     rate = jnp.array(0.7)
     value, slope = jax.jit(jax.value_and_grad(draw))(rate)
     assert_allclose(slope, -value / rate, rtol=1e-6)
+
+
+def test_gradients_of_the_own_density_are_those_of_the_entropy_where_draws_leave_float32():
+    """d/db log q(z) = 1/b on every draw, and d/da E log q = -dH/da = -1 - (1 - a) trigamma(a); so of another's density."""
+    numbers = jnp.array([[0.01, 1e-3], [0.02, 1.0], [0.05, 300.0]])
+    other = Gamma(jnp.array(0.5), jnp.array(2.0))
+
+    def densities(parameters, key):
+        value, log_q = Gamma(*parameters).sample_and_log_prob(key)
+        return jnp.stack([log_q, other.log_prob(value)])
+
+    keys = jax.random.split(jax.random.key(5), 10_000)
+    program = jax.vmap(jax.vmap(jax.jacrev(densities), in_axes=(None, 0)), in_axes=(0, None))
+    slopes = np.asarray(jax.jit(program)(numbers, keys), float)
+    for (a, b), slope in zip(np.asarray(numbers, float), slopes, strict=True):
+        assert_allclose(slope[:, 0, 1], 1 / b, rtol=2e-5)
+        means, errors = slope.mean(axis=0), slope.std(axis=0) / 100
+        assert abs(means[0, 0] + 1 + (1 - a) * special.polygamma(1, a)) < 4 * errors[0, 0]
+        exact = -0.5 * special.polygamma(1, a) - 2 / b, 0.5 / b + 2 * a / b**2
+        assert np.all(np.abs(means[1] - exact) < 4 * errors[1] + 1e-5 * np.abs(exact))
 
 
 def test_draws_densities_and_their_gradients_are_finite_down_to_tiny_concentrations(draws):

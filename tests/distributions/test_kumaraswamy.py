@@ -98,3 +98,15 @@ def test_gradients_through_a_draw_are_finite_where_draws_leave_float32():
     program = jax.jit(jax.vmap(jax.vmap(jax.value_and_grad(log_q, (0, 1)), (None, None, 0)), (0, 0, None)))
     for leaf in jax.tree.leaves(program(a, b, jax.random.split(jax.random.key(2), 20))):
         assert np.isfinite(leaf).all()
+
+
+def test_gradients_of_the_mean_logarithm_are_exact_where_draws_leave_float32():
+    """E ln x = -(psi(b + 1) + gamma) / a, whose slope in a is 2,500 at a = 0.02; four in ten draws are below 1e-38 there."""
+
+    def log_draw(parameters, key):
+        return jnp.log(Kumaraswamy(parameters[0], parameters[1]).sample(key))
+
+    keys = jax.random.split(jax.random.key(3), 10_000)
+    slope = np.asarray(jax.jit(jax.vmap(jax.grad(log_draw), (None, 0)))(jnp.array([0.02, 1.0]), keys), float)
+    exact = np.array([(special.digamma(2.0) + np.euler_gamma) / 0.02**2, -special.polygamma(1, 2.0) / 0.02])
+    assert np.all(np.abs(slope.mean(axis=0) - exact) < 4 * slope.std(axis=0) / 100)

@@ -8,15 +8,18 @@ import numpy as np
 import pytest
 import toys
 from scipy.special import expit
+from scipy.stats import norm
 
 from vae.distributions import AtSample, UniformSphere, standard_normal
 from vae.evaluation import annealing, annealing_paths
-from vae.evaluation.annealing import Annealing, annealed_evidence, bidirectional_bounds, simulate
+from vae.evaluation.annealing import Annealing, annealed_evidence, simulate
 from vae.evaluation.annealing_paths import from_posterior, from_prior
+from vae.evaluation.effective_chains import FEWEST_EFFECTIVE, with_stated_error
+from vae.testing import linear_gaussian, linear_gaussian_data, linear_gaussian_evidence
 from vae.trained import Trained
 from vae.types import Latent
 
-EXAMPLES = 24
+EXAMPLES, KEY = 24, jax.random.key(0)
 MODEL = toys.linear_gaussian()
 PARAMS, _ = MODEL.init(jax.random.key(0))
 EXACT = Trained(MODEL, PARAMS)
@@ -43,13 +46,13 @@ def standard_errors(differences):
 
 
 def one_group(start):
-    return Trained(MODEL, off(PARAMS)), toys.linear_gaussian_evidence, Annealing(100, 16, 4, start)
+    return Trained(MODEL, off(PARAMS)), toys.linear_gaussian_evidence, Annealing(100, 20, 4, start)
 
 
 def two_groups(bottom_up, start):
     model = toys.two_groups(bottom_up)
     params = off(model.init(jax.random.key(0))[0])
-    return Trained(model, params), lambda x: toys.two_group_evidence(x[:, 0]), Annealing(60, 16, 4, start)
+    return Trained(model, params), lambda x: toys.two_group_evidence(x[:, 0]), Annealing(60, 20, 4, start)
 
 
 @pytest.fixture(
@@ -65,14 +68,17 @@ def bounds(request):
     trained, evidence, settings = case(*arguments)
     values, x = simulate(trained, jax.random.key(1), EXAMPLES)
     arguments = trained, values, x, jax.random.key(2)
-    found = compiled_quickly(bidirectional_bounds.__wrapped__, *arguments, annealing=settings)(*arguments)
+    structure = {"context": (), "annealing": settings, "batch_size": None}
+    found = compiled_quickly(annealing._bidirectional_bounds, *arguments, **structure)(*arguments, context=())
     return found, evidence(np.asarray(x, np.float64))
 
 
 def test_annealing_agrees_with_the_exact_evidence(bounds):
     found, exact = bounds
     assert abs(standard_errors(found.lower - exact)) < 3
-    standardised = (np.asarray(found.lower) - exact) / np.asarray(found.lower_error)
+    stated = np.isfinite(np.asarray(found.lower_error))
+    assert stated.mean() > 0.5
+    standardised = ((np.asarray(found.lower) - exact) / np.asarray(found.lower_error))[stated]
     assert 0.6 < np.sqrt(np.mean(standardised**2)) < 1.8, "the claimed errors are the true ones"
     assert np.abs(np.asarray(found.lower) - exact).max() < 1.0
 
@@ -82,11 +88,60 @@ def test_both_directions_bracket_the_exact_evidence(bounds):
     assert standard_errors(found.lower - exact) < 3
     assert standard_errors(found.upper - exact) > -3
     assert np.mean(found.upper - found.lower) < 0.3, "and they are close"
-    assert np.all(np.asarray(found.upper_error) > 0)
+    upper_error = np.asarray(found.upper_error)
+    assert np.all(upper_error[np.asarray(found.effective_chains) >= FEWEST_EFFECTIVE] > 0)
 
 
 def test_step_sizes_are_adapted_to_the_acceptance(bounds):
     np.testing.assert_allclose(np.mean(bounds[0].acceptance), annealing.TARGET_ACCEPTANCE, atol=0.05)
+
+
+# The error that is stated
+
+
+WIDE = 1.5 * np.linalg.qr(np.random.default_rng(0).normal(size=(16, 8)))[0]
+"""Loadings of eight latents, whose posterior is far from their prior."""
+
+
+@pytest.mark.parametrize(("temperatures", "known"), [(20, 0.1), pytest.param(200, 0.6, marks=pytest.mark.slow)])
+def test_an_error_is_stated_where_it_covers_the_truth(temperatures, known):
+    """Eight latents, 32 chains. With few temperatures the delta method's errors would cover 7 in 10 truths or fewer."""
+    model = linear_gaussian(WIDE)
+    x = linear_gaussian_data(jax.random.key(6), 80, WIDE)
+    arguments = Trained(model, model.init(KEY)[0]), x, jax.random.key(7)
+    structure = {"context": (), "annealing": Annealing(temperatures, 32, 3), "batch_size": None}
+    found = annealing._annealed_evidence(*arguments, **structure)
+    error = np.asarray(found.monte_carlo_error)
+    off_by = np.abs(np.asarray(found.log_evidence) - linear_gaussian_evidence(np.asarray(x), WIDE))
+    stated = np.isfinite(error)
+    np.testing.assert_array_equal(stated, np.asarray(found.effective_chains) >= FEWEST_EFFECTIVE)
+    if known < 0.5:
+        assert stated.mean() < known
+        assert np.sqrt(np.mean(off_by**2)) > 0.5
+    else:
+        assert stated.mean() > known
+        assert np.mean(off_by[stated] < 1.96 * error[stated]) > 0.8
+
+
+def test_the_effective_chains_are_those_of_log_normal_weights():
+    """C exp(-s^2) whatever the mean, also where the lower half is spread wide; no chain more than there are."""
+    upper = norm.ppf((np.arange(1001) + 0.5) / 1001) * 0.8
+    lower = np.where(upper < 0, 5 * upper, upper)
+    for log_weights in (upper + 300.0, lower):
+        effective = with_stated_error(jnp.asarray(log_weights, jnp.float32))[1]
+        assert float(effective) == pytest.approx(1001 * np.exp(-0.64), rel=0.01)
+    found, effective = with_stated_error(jnp.full(9, 2.0))
+    assert effective == 9.0
+    assert np.isnan(found.monte_carlo_error)
+    assert with_stated_error(jnp.full(10, 2.0))[0].monte_carlo_error == 0.0
+
+
+def test_few_effective_chains_are_said_once():
+    settings = Annealing(2, 3, 1)
+    with pytest.warns(RuntimeWarning, match=r"2 of 2 examples have fewer than 10 effective chains of 3") as caught:
+        found = annealed_evidence(EXACT, jnp.zeros((2, 4)), KEY, annealing=settings)
+    assert len(caught) == 1
+    assert np.all(np.isnan(found.monte_carlo_error))
 
 
 # Few temperatures, where the bounds are loose and the weights still unbiased
@@ -135,16 +190,17 @@ def from_the_posterior():
     exact = toys.linear_gaussian_evidence(np.asarray(x, np.float64))
 
     arguments = x, jax.random.key(5)
-    settings = Annealing(30, 8, 3, from_posterior)
-    annealed = compiled_quickly(annealed_evidence.__wrapped__, EXACT, *arguments, annealing=settings)
-    return lambda trained: annealed(trained, *arguments), exact
+    settings = Annealing(30, 12, 3, from_posterior)
+    structure = {"context": (), "annealing": settings, "batch_size": None}
+    annealed = compiled_quickly(annealing._annealed_evidence, EXACT, *arguments, **structure)
+    return lambda trained: annealed(trained, *arguments, context=()), exact
 
 
 def test_an_exact_posterior_leaves_nothing_to_anneal(from_the_posterior):
     annealed, exact = from_the_posterior
     found = annealed(EXACT)
     np.testing.assert_allclose(found.log_evidence, exact, atol=5e-5)
-    np.testing.assert_allclose(found.effective_sample_size, 8.0, rtol=1e-4)
+    np.testing.assert_allclose(found.effective_sample_size, 12.0, rtol=1e-4)
     assert np.all(np.asarray(found.monte_carlo_error) < 1e-3)
 
 
@@ -152,14 +208,15 @@ def test_annealing_makes_up_for_a_wrong_posterior(from_the_posterior):
     annealed, exact = from_the_posterior
     found = annealed(Trained(MODEL, off(PARAMS)))
     assert abs(standard_errors(found.log_evidence - exact)) < 3
-    assert np.all((np.asarray(found.effective_sample_size) > 1) & (np.asarray(found.effective_sample_size) < 8))
+    assert np.all((np.asarray(found.effective_sample_size) > 1) & (np.asarray(found.effective_sample_size) < 12))
 
 
 def test_memory_does_not_grow_with_the_number_of_temperatures():
     """No array anywhere in the program has an entry for every temperature and chain; step sizes are one for each example."""
     temperatures, chains, examples = 997, 64, 8
     arguments = EXACT, jnp.zeros((examples, 4)), jax.random.key(0)
-    traced = annealed_evidence.__wrapped__.trace(*arguments, annealing=Annealing(temperatures, chains, 1))
+    structure = {"annealing": Annealing(temperatures, chains, 1), "batch_size": None}
+    traced = annealing._annealed_evidence.trace(*arguments, context=(), **structure)
     shapes = set(shapes_within(traced.jaxpr.jaxpr))
     long = {shape for shape in shapes if max(shape, default=0) >= temperatures}
     assert (examples, chains, 2) in shapes, "positions: the programs inside were looked at"
@@ -270,8 +327,9 @@ def test_data_moved_by_their_context_have_the_same_evidence():
     values, x = plain[0], jnp.round(1024 * plain[1]) / 1024  # so that nothing is rounded when the context comes and goes
     plain, moved = (values, x), (values, x + context)
     settings = Annealing(20, 8, 3, from_posterior)
-    bounds = compiled_quickly(bidirectional_bounds.__wrapped__, unmoved, *plain, key, annealing=settings)
-    both = compiled_quickly(bidirectional_bounds.__wrapped__, shifting, *moved, key, context=context, annealing=settings)
-    wanted, found = bounds(unmoved, *plain, key), both(shifting, *moved, key, context=context)
+    structure, bidirectional = {"annealing": settings, "batch_size": None}, annealing._bidirectional_bounds
+    bounds = compiled_quickly(bidirectional, unmoved, *plain, key, context=(), **structure)
+    both = compiled_quickly(bidirectional, shifting, *moved, key, context=context, **structure)
+    wanted, found = bounds(unmoved, *plain, key, context=()), both(shifting, *moved, key, context=context)
     for name in ("lower", "upper"):
         np.testing.assert_allclose(getattr(found, name), getattr(wanted, name), atol=1e-3)

@@ -39,7 +39,7 @@ def evidence(loadings):
 def known(value):
     """An exact number in the place of an estimate by annealing."""
     value = jnp.asarray(value, jnp.float32)
-    return AnnealedEvidence(value, jnp.zeros_like(value), jnp.ones_like(value), jnp.ones_like(value))
+    return AnnealedEvidence(value, jnp.zeros_like(value), *[jnp.ones_like(value)] * 3)
 
 
 def weighted(params, samples):
@@ -96,7 +96,7 @@ def test_gaps_are_differences_and_their_errors_add_in_squares():
         fitted=gaps.Estimate(jnp.array([-7.0, -7.5]), jnp.array([0.4, 0.0])),
         amortisation=gaps.Estimate(jnp.array([2.0, 0.5]), jnp.array([0.1, 0.2])),
     )
-    annealed = AnnealedEvidence(jnp.array([-5.0, -6.0]), jnp.array([0.3, 0.6]), jnp.ones(2), jnp.ones(2))
+    annealed = AnnealedEvidence(jnp.array([-5.0, -6.0]), jnp.array([0.3, 0.6]), *[jnp.ones(2)] * 3)
     importance = Evidence(jnp.array([-5.5, -7.0]), jnp.array([0.4, 0.8]), jnp.ones(2))
     found = gaps.inference_gaps(annealed, bounds, importance)
     np.testing.assert_allclose(found.approximation.value, [2.0, 1.5])
@@ -108,6 +108,15 @@ def test_gaps_are_differences_and_their_errors_add_in_squares():
     assert set(summary) == set(gaps.Gaps._fields)
     expected = {"mean": 1.25, "se_images": np.std([2.0, 0.5], ddof=1) / np.sqrt(2), "se_mc": np.hypot(0.1, 0.2) / 2}
     assert summary["amortisation"] == pytest.approx(expected)
+
+
+def test_an_error_that_is_not_known_makes_the_summary_say_so():
+    ones = jnp.ones(2)
+    bounds = gaps.FittedBounds(*[gaps.Estimate(ones, ones)] * 3)
+    annealed = AnnealedEvidence(ones, jnp.array([0.1, jnp.nan]), *[ones] * 3)
+    summary = gaps.gap_summary(gaps.inference_gaps(annealed, bounds, Evidence(ones, ones, ones)))
+    unknown = {name for name, row in summary.items() if np.isnan(row["se_mc"])}
+    assert unknown == {"log_evidence", "approximation", "estimator"}
 
 
 def test_the_error_of_a_mean_is_that_of_its_draws():

@@ -87,7 +87,7 @@ def composed():
     """Everything in one loss and one program, with noise that can be drawn again outside; and the same numbers in NumPy."""
     objective, model = elbo(regularisers=PARTS), with_noise_of_example(MODEL, KEY)
     params, state = MODEL.init(KEY)
-    batch = Batch(x=X, context=jnp.arange(N), weight=jnp.ones(N))
+    batch = Batch(x=X, context=(jnp.arange(N), ()), weight=jnp.ones(N))
     loss = jax.jit(lambda s: objective.loss(params, Carried(state, ()), KEY, batch, Settings(s, training=True), model))
     keys = jax.vmap(lambda i: jax.random.fold_in(KEY, i))(jnp.arange(N))
 

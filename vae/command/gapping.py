@@ -22,6 +22,7 @@ from vae.command.runs import RunFlags, experiment_of_run, loaded_run, require_sa
 from vae.evaluation.annealing import Annealing, annealed_evidence, bidirectional_bounds, simulate
 from vae.evaluation.annealing_paths import from_posterior, from_prior
 from vae.evaluation.arrays import standard_error
+from vae.evaluation.effective_chains import FEWEST_EFFECTIVE
 from vae.evaluation.evidence import importance_sampled_evidence
 from vae.evaluation.examples import Examples
 from vae.evaluation.gaps import fitted_bounds, gap_summary, inference_gaps
@@ -93,7 +94,8 @@ def measure(trained: Trained, examples: Examples, config: Config) -> dict[str, A
     return {
         **gap_summary(inference_gaps(annealed, fitted, importance)),
         "acceptance": float(np.mean(annealed.acceptance)),
-        "effective_chains": float(np.mean(annealed.effective_sample_size)),
+        "effective_chains": float(np.mean(annealed.effective_chains)),
+        "few_effective_chains": float(np.mean(annealed.effective_chains < FEWEST_EFFECTIVE)),
         "simulated_bounds_apart": {"mean": float(slack.mean()), "se_images": standard_error(slack)},
     }
 
@@ -121,7 +123,16 @@ def show(numbers: dict[str, Any], config: Config) -> None:
     }
     for name, text in names.items():
         row = numbers[name]
-        table.add_row(escape(text), *(f"{row[part]:.3f}" if part in row else "" for part in ("mean", "se_images", "se_mc")))
+        table.add_row(escape(text), *(number(row.get(part)) for part in ("mean", "se_images", "se_mc")))
     Console().print(table)
-    print(f"acceptance {numbers['acceptance']:.2f}; effective chains {numbers['effective_chains']:.1f} of {config.chains}")
+    few = f"fewer than {FEWEST_EFFECTIVE}, too few for a Monte Carlo error, for {100 * numbers['few_effective_chains']:.0f} %"
+    chains = f"effective chains {numbers['effective_chains']:.1f} of {config.chains}, {few} of the images"
+    print(f"acceptance {numbers['acceptance']:.2f}; {chains}")
     print(f"written: {config.workdir / 'gaps.json'}")
+
+
+def number(value: float | None) -> str:
+    """A cell of the table: nothing where there is no such number, "unknown" where it could not be told."""
+    if value is None:
+        return ""
+    return f"{value:.3f}" if np.isfinite(value) else "unknown"

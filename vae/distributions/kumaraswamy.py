@@ -8,9 +8,9 @@ from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution, sum_over_event
 from vae.distributions.beta import at_ends, inside_unit_interval
-from vae.distributions.gamma import require_positive
+from vae.distributions.gamma import require_positive, with_log_slope
 from vae.requirements import require_same_shape
-from vae.special.elementary import as_floats, log1mexp
+from vae.special.elementary import as_floats, clip_in_value, log1mexp
 from vae.special.gamma import harmonic, lgamma_bregman, log_beta
 
 
@@ -70,7 +70,7 @@ class Kumaraswamy:
     def sample(self, key: Array) -> Float[Array, "*event"]:
         """x = (1 - u^(1/b))^(1/a) with u uniform, in logs; differentiable in both parameters.
 
-        Draws that float32 would round to 0 or 1 are returned as the nearest numbers inside.
+        Draws that float32 would round to 0 or 1 are returned as the nearest numbers inside, with the slope of any other draw.
         """
         return self.sample_and_log_prob(key)[0]
 
@@ -80,8 +80,9 @@ class Kumaraswamy:
         exponential = jax.random.exponential(key, jnp.shape(a), jnp.result_type(float, a))
         limits = jnp.finfo(exponential.dtype)
         log_power = log1mexp(jnp.maximum(exponential / b, limits.tiny))
-        log_value = jnp.clip(log_power / a, jnp.log(limits.tiny), -limits.epsneg)
-        return inside_unit_interval(jnp.exp(log_value)), jnp.sum(self._log_density(log_value))
+        log_value = clip_in_value(log_power / a, jnp.log(limits.tiny), -limits.epsneg)
+        value = with_log_slope(inside_unit_interval(jnp.exp(log_value)), log_value)
+        return value, jnp.sum(self._log_density(log_value))
 
     def element_log_prob(self, value: Float[Array, "*event"]) -> Float[Array, "*event"]:
         """Log density of each component in nats; at 0 and 1 its limits, -inf beyond."""

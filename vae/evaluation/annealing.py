@@ -14,7 +14,8 @@ from jaxtyping import Array, Float
 
 from vae.evaluation.annealing_paths import Path, Schedule, Start, from_prior, sigmoid_temperatures, tempered
 from vae.evaluation.batches import map_examples
-from vae.evaluation.evidence import ROWS_IN_FLIGHT, evidence_of
+from vae.evaluation.effective_chains import warn_of_few_chains, with_stated_error
+from vae.evaluation.evidence import ROWS_IN_FLIGHT
 from vae.evaluation.hmc import transition
 from vae.evaluation.rows import checked, require_context, require_key, rows_of
 from vae.requirements import require
@@ -51,24 +52,29 @@ class AnnealedEvidence(NamedTuple):
     """An estimate of log p(x) by annealed importance sampling, one entry for each example.
 
     log_evidence:          log 1/C sum_c w_c over the chains, a lower bound in expectation; nats.
-    monte_carlo_error:     its standard error over the chains, by the delta method; nats.
-    effective_sample_size: (sum w)^2 / sum w^2, between 1 and C.
+    monte_carlo_error:     its standard error over the chains, by the delta method; nats. NaN below ten effective chains, where
+                           it would be too small.
+    effective_sample_size: (sum w)^2 / sum w^2, between 1 and C. It is large as well where every chain missed what counts.
     acceptance:            mean acceptance of the transitions.
+    effective_chains:      what that size should be, from the spread of log w: see `effective_chains.with_stated_error`.
     """
 
     log_evidence: Float[Array, "examples"]
     monte_carlo_error: Float[Array, "examples"]
     effective_sample_size: Float[Array, "examples"]
     acceptance: Float[Array, "examples"]
+    effective_chains: Float[Array, "examples"]
 
 
 class BidirectionalBounds(NamedTuple):
     """Bounds on log p(x) of simulated examples from both sides, one entry for each; nats.
 
     lower, upper:             a lower and an upper bound in expectation.
-    lower_error, upper_error: their standard errors over the chains. The reverse chains of one example share the exact sample
-                              they start from, so that its own randomness shows in the error over examples only.
+    lower_error, upper_error: their standard errors over the chains, NaN below ten effective ones. The reverse chains of one
+                              example share the exact sample they start from, so that its own randomness shows in the error
+                              over examples only.
     acceptance:               mean acceptance of the transitions in both directions.
+    effective_chains:         as in `AnnealedEvidence`, the fewer of both directions.
     """
 
     lower: Float[Array, "examples"]
@@ -76,10 +82,10 @@ class BidirectionalBounds(NamedTuple):
     lower_error: Float[Array, "examples"]
     upper_error: Float[Array, "examples"]
     acceptance: Float[Array, "examples"]
+    effective_chains: Float[Array, "examples"]
 
 
 @checked
-@partial(jax.jit, static_argnames=("annealing", "batch_size"))
 def annealed_evidence(
     trained: Trained,
     x: PyTree,
@@ -99,9 +105,21 @@ def annealed_evidence(
 
     batch_size: examples at a time; None keeps about `ROWS_IN_FLIGHT` chains in flight.
 
+    Warns where some examples have fewer than ten effective chains, and states no error for them. On linear-Gaussian models the
+    errors that are stated cover the truth in 82 to 96 % of cases where 95 % are meant; the others did in as few as 7 %.
+
     Raises ValueError for fewer than one temperature, chain or leapfrog step; TypeError for latent variables that are discrete,
     on a surface, or without a density, and for a likelihood that is none. (Neal 2001, section 2; Wu et al. 2017, section 3.)
     """
+    found = _annealed_evidence(trained, x, key, context, annealing, batch_size)
+    warn_of_few_chains(found.effective_chains, annealing.chains)
+    return found
+
+
+@partial(jax.jit, static_argnames=("annealing", "batch_size"))
+def _annealed_evidence(
+    trained: Trained, x: PyTree, key: Key, context: PyTree, annealing: Annealing, batch_size: int | None
+) -> AnnealedEvidence:
     betas = _checked_temperatures(annealing)
 
     def one(key, example):
@@ -111,12 +129,13 @@ def annealed_evidence(
         step_sizes = adapted_step_sizes(path, adapt_key, betas, annealing.chains, annealing.leapfrog_steps)
         chain = partial(forward_chain, path, betas=betas, step_sizes=step_sizes, leapfrog_steps=annealing.leapfrog_steps)
         log_weights, acceptance = _repeat(chain, run_key, annealing.chains)
-        found = evidence_of(log_weights)
+        found, effective = with_stated_error(log_weights)
         return AnnealedEvidence(
             log_evidence=found.log_evidence,
             monte_carlo_error=found.monte_carlo_error,
             effective_sample_size=found.effective_sample_size,
             acceptance=acceptance,
+            effective_chains=effective,
         )
 
     return map_examples(one, key, (x, context), batch_size or max(1, ROWS_IN_FLIGHT // annealing.chains))
@@ -149,7 +168,6 @@ def _simulate(trained: Trained, keys: Array, context: PyTree) -> tuple[tuple[Arr
 
 
 @checked
-@partial(jax.jit, static_argnames=("annealing", "batch_size"))
 def bidirectional_bounds(
     trained: Trained,
     values: PyTree,
@@ -170,6 +188,15 @@ def bidirectional_bounds(
     values, x: from `simulate`, with a leading axis of examples. The rest is as in `annealed_evidence`.
     (Grosse et al. 2015; Grosse et al. 2016.)
     """
+    found = _bidirectional_bounds(trained, values, x, key, context, annealing, batch_size)
+    warn_of_few_chains(found.effective_chains, annealing.chains)
+    return found
+
+
+@partial(jax.jit, static_argnames=("annealing", "batch_size"))
+def _bidirectional_bounds(
+    trained: Trained, values: PyTree, x: PyTree, key: Key, context: PyTree, annealing: Annealing, batch_size: int | None
+) -> BidirectionalBounds:
     betas = _checked_temperatures(annealing)
 
     def one(key, example):
@@ -183,13 +210,14 @@ def bidirectional_bounds(
         )
         log_weights, forward_acceptance = _repeat(forward, forward_key, annealing.chains)
         reverse_log_weights, reverse_acceptance = _repeat(reverse, reverse_key, annealing.chains)
-        lower, upper = evidence_of(log_weights), evidence_of(-reverse_log_weights)
+        (lower, forward_chains), (upper, reverse_chains) = map(with_stated_error, (log_weights, -reverse_log_weights))
         return BidirectionalBounds(
             lower=lower.log_evidence,
             upper=-upper.log_evidence,
             lower_error=lower.monte_carlo_error,
             upper_error=upper.monte_carlo_error,
             acceptance=0.5 * (forward_acceptance + reverse_acceptance),
+            effective_chains=jnp.minimum(forward_chains, reverse_chains),
         )
 
     return map_examples(one, key, (values, x, context), batch_size or max(1, ROWS_IN_FLIGHT // annealing.chains))

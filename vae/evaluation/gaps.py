@@ -164,7 +164,11 @@ def fitted_log_weights(
 
 
 def gap_summary(gaps: Gaps) -> dict[str, dict[str, float]]:
-    """The mean of every number over the examples, the standard error over them, and the mean's Monte Carlo error; in nats."""
+    """The mean of every number over the examples, the standard error over them, and the mean's Monte Carlo error; in nats.
+
+    The last is NaN where that of any example is not known, as of annealing with few effective chains; the standard error over
+    examples holds the Monte Carlo error too.
+    """
     return {name: _over_examples(estimate) for name, estimate in gaps._asdict().items()}
 
 

@@ -31,8 +31,8 @@ def group_norm(groups: int = 8, epsilon: float = 1e-5) -> Normalisation:
 def batch_norm(momentum: float = 0.9, epsilon: float = 1e-5) -> Normalisation:
     """Each channel to mean 0 and variance 1 over all places and the batch (Ioffe & Szegedy 2015, algorithm 1).
 
-    In training the batch is the axis that `jax.vmap(..., axis_name="batch")` names; every example of it counts, padding too.
-    Otherwise the running averages of the state are used, which follow average <- momentum * average + (1 - momentum) * batch.
+    In training the batch is the axis that `jax.vmap(..., axis_name="batch")` names; every example of it counts, padding too:
+    see `Batch`. Otherwise the running averages of the state are used, average <- momentum * average + (1 - momentum) * batch.
     """
 
     def layer(training: bool) -> nn.Module:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float
 
 from vae.distributions import is_reparameterised
 from vae.objectives.observed import KnownValue, any_observed
@@ -30,13 +30,29 @@ def over_batch(example: Callable, key: Key, batch: Any) -> PyTree:
     """`example(key, x, context)` for every example of the batch, each with its own key: where examples become a batch.
 
     Where values of latent groups are observed it is `example(key, x, context, values)`. The axis is named "batch", so that what
-    needs batch statistics can reduce over it. Raises TypeError for batches of several feeds.
+    needs batch statistics can reduce over it. Padding is replaced before, by `with_padding_replaced`. Raises TypeError for
+    batches of several feeds.
     """
     if not isinstance(batch, Batch):
         raise TypeError(f"the objective got batches of the feeds {sorted(batch)}; wanted one feed, or objectives.by_feed.")
     keys = jax.random.split(key, batch.weight.shape[0])
-    values = (batch.values,) if any_observed(batch.values) else ()
-    return jax.vmap(example, axis_name="batch")(keys, batch.x, batch.context, *values)
+    given = (batch.x, batch.context, *((batch.values,) if any_observed(batch.values) else ()))
+    return jax.vmap(example, axis_name="batch")(keys, *with_padding_replaced(given, batch.weight))
+
+
+def with_padding_replaced(examples: PyTree, weight: Float[Array, "batch"]) -> PyTree:
+    """The examples, with those of weight zero replaced by the first of positive weight.
+
+    A zero weight alone would not do: zero times a slope that is not finite is NaN, so that one NaN or infinity in padding would
+    spoil the whole gradient. Where the weights are constant ones, as those of a feed are, XLA leaves the replacement out.
+    """
+    first = jnp.argmax(weight > 0)
+
+    def replaced(leaf: ArrayLike) -> Array:
+        leaf = jnp.asarray(leaf)
+        return jnp.where(expand(weight, leaf) > 0, leaf, jax.lax.dynamic_index_in_dim(leaf, first))
+
+    return jax.tree.map(replaced, examples)
 
 
 def batch_mean(values: Float[Array, "batch"], weight: Float[Array, "batch"]) -> Float[Array, ""]:

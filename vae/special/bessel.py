@@ -6,7 +6,8 @@ Relative to the uniform measure, with w = <direction, z> and nu = m/2 - 1,
 
 Written so, everything is a difference of large and nearly equal terms, and I_nu underflows. Here each quantity is a sum whose
 terms have one sign, or nearly so, and keeps its relative accuracy in float32 for m = 2..2048 and kappa = 0..1e6. `dim` is the
-ambient dimension m, static and at least 2; concentrations are arrays of any shape and everything is elementwise.
+ambient dimension m, static and at least 2; concentrations are arrays of any shape and everything is elementwise. In float64 the
+relative accuracy is 4e-12 of what is an information or a divergence, 1e-12 of the rest, for m up to 2048 and kappa up to 1e5.
 """
 
 import functools
@@ -18,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from vae.special.elementary import as_floats
+from vae.special.elementary import as_floats, bits_of, repeated
 from vae.special.quadrature import gauss_legendre
 
 # ln(1 + u_1(p)/nu + u_2(p)/nu^2 + ...) = sum_k d_k(p)/nu^k with the u_k of DLMF 10.41.10; here d_1..d_4 as
@@ -29,11 +30,11 @@ _LOG_DEBYE = (
     ({3: 375, 5: -4779, 7: 9945, 9: -5525}, 5760),
     ({4: 13, 6: -284, 8: 1062, 10: -1356, 12: 565}, 128),
 )
-_SMALLEST_ORDER = 10.0  # four terms of that series leave 1e-6 from here on, at any concentration
-_LARGE_CONCENTRATION = 30.0  # and 1e-8 from here on, at any order
+_SMALLEST_ORDER = {32: 10.0, 64: 100.0}  # by the bits of a number: four terms of that series leave 1e-6, 1e-11 from here on
+_LARGE_CONCENTRATION = {32: 30.0, 64: 1000.0}  # and 1e-8, 1e-15 from here on, at any order
 
 
-_LEGENDRE_NODES, _LEGENDRE_WEIGHTS = gauss_legendre(8)
+_LEGENDRE = {32: gauss_legendre(8), 64: gauss_legendre(20)}
 
 
 def mean_resultant_length(dim: int, concentration: Float[Array, "*any"]) -> Float[Array, "*any"]:
@@ -81,14 +82,14 @@ def _difference(dim, first, second):
     large = jnp.minimum(first, second) > dim
     lengths = _length(dim, second) - _length(dim, first)
     far = jnp.where(large, _shortfall(dim, first) - _shortfall(dim, second), lengths)
-    near = (second - first) * _mean_variance_between(dim, first, second, np.ones_like(_LEGENDRE_NODES))
+    near = (second - first) * _mean_variance_between(dim, first, second, jnp.ones_like)
     return jnp.where(_within_factor_four(first, second), near, far)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _bregman(dim, first, second):
     far = _information(dim, first) - _information(dim, second) + second * _difference(dim, first, second)
-    near = jnp.square(second - first) * _mean_variance_between(dim, first, second, 1.0 - _LEGENDRE_NODES)
+    near = jnp.square(second - first) * _mean_variance_between(dim, first, second, lambda u: 1.0 - u)
     return jnp.where(_within_factor_four(first, second), near, far)
 
 
@@ -106,14 +107,14 @@ def _bregman_jvp(dim, primals, tangents):
     return _bregman(dim, first, second), slope
 
 
-def _mean_variance_between(dim, first, second, weights):
+def _mean_variance_between(dim, first, second, weight):
     """int_0^1 weight(u) Var(w) du at first + u (second - first).
 
-    The nearest singularity is at or beyond 0, so that eight Gauss nodes over a factor of 4 leave 3^-16.
+    The nearest singularity is at or beyond 0, so that eight Gauss nodes over a factor of 4 leave 3^-16, and twenty 3^-40.
     """
-    nodes, weights = (jnp.asarray(x, first.dtype) for x in (_LEGENDRE_NODES, _LEGENDRE_WEIGHTS * weights))
+    nodes, weights = (jnp.asarray(x, first.dtype) for x in _LEGENDRE[bits_of(first)])
     values = resultant_variance(dim, first[..., None] + jnp.multiply.outer(second - first, nodes))
-    return jnp.tensordot(values, weights, axes=1, precision="highest")
+    return jnp.tensordot(values, weights * weight(nodes), axes=1, precision="highest")
 
 
 def _within_factor_four(first, second):
@@ -174,15 +175,14 @@ def _terms_above(dim, concentration):
 
     Elsewhere by recurrence down from the order that is large enough, which at large concentrations would cost digits.
     """
-    steps = max(0, math.ceil(_SMALLEST_ORDER - dim / 2))
+    steps = max(0, math.ceil(_SMALLEST_ORDER[bits_of(concentration)] - dim / 2))
     direct = _large_order_terms(dim / 2, concentration)
     if steps == 0:
         return direct
-    terms = _large_order_terms(dim / 2 + steps, concentration)
-    for step in reversed(range(steps)):
-        terms = _step_down(dim + 2 + 2 * step, concentration, terms)
+    highest = _large_order_terms(dim / 2 + steps, concentration)
+    terms = repeated(steps, lambda i, above: _step_down(dim + 2 * (steps - i), concentration, above), highest)
     direct = direct._replace(information=direct.information + _missing_from_stirling(dim / 2))
-    large = concentration > _LARGE_CONCENTRATION
+    large = concentration > _LARGE_CONCENTRATION[bits_of(concentration)]
     return _BesselTerms(*(jnp.where(large, d, t) for d, t in zip(direct, terms, strict=True)))
 
 

@@ -1,6 +1,7 @@
 """Elementary functions written so that float32 keeps their digits: differences of nearly equal terms, and small tails."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -13,6 +14,21 @@ HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 def as_floats(value: Any) -> Float[Array, "*shape"]:
     """A number or an array as an array of floating-point numbers: of its own type if it has one, else of the default."""
     return jnp.asarray(value, jnp.result_type(float, value))
+
+
+def bits_of(x: Array) -> int:
+    """64 for float64 numbers, otherwise 32: how far a series has to go for them."""
+    return 64 if x.dtype == jnp.float64 else 32
+
+
+def repeated(steps: int, body: Callable[[Any, Any], Any], start: Any) -> Any:
+    """body(i, value) for i = 0, ..., steps - 1 from `start`: written out where they are few, a loop where that would take the
+    compiler minutes."""
+    if steps > 16:
+        return jax.lax.fori_loop(0, steps, body, start)
+    for i in range(steps):
+        start = body(i, start)
+    return start
 
 
 @jax.custom_jvp
@@ -38,6 +54,21 @@ def log1mexp(a: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """
     small = a < math.log(2.0)
     return jnp.where(small, jnp.log(-jnp.expm1(-jnp.where(small, a, 1.0))), jnp.log1p(-jnp.exp(-jnp.where(small, 1.0, a))))
+
+
+@jax.custom_jvp
+def clip_in_value(x: Float[Array, "*shape"], low: Any, high: Any) -> Float[Array, "*shape"]:
+    """`jnp.clip` with derivative 1 in x beyond the limits too.
+
+    For the logarithm of a draw: the parameters move its law out there as well, and an expectation of it whose clipped draws had
+    no slope would have a biased gradient.
+    """
+    return jnp.clip(x, low, high)
+
+
+@clip_in_value.defjvp
+def _clip_in_value_jvp(primals, tangents):
+    return clip_in_value(*primals), tangents[0]
 
 
 def magnitude(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -7,7 +7,8 @@ that adding and subtracting it loses everything. Stirling's formula takes the la
 
 R is `stirling_error`. A divergence inside an exponential family is the Bregman divergence of its log normaliser,
 D_f(y, x) = f(y) - f(x) - f'(x) (y - x); here are those of -ln x, of x ln x and of R, each to full relative accuracy.
-Everything is elementwise over arrays of equal shape.
+Everything is elementwise over arrays of equal shape. The series are as long as float32 needs: float64 arrays get a relative
+accuracy of 2e-7 of R and 2e-6 of R' at worst, just above 4.
 """
 
 import jax

@@ -5,7 +5,8 @@ Relative to the uniform measure, with w = <direction, z> and b = (m - 1)/2,
     dP/dU = ((1 + w)/2)^kappa B(b, b) / B(b, b + kappa),   (1 + w)/2 ~ Beta(b + kappa, b)
 
 Differences of log-gamma functions are written as sums whose terms have one sign, or nearly so, and keep their relative
-accuracy in float32 for m = 2..2048 and kappa = 0..1e6. `dim` is m, static; concentrations are arrays of any shape.
+accuracy in float32 for m = 2..2048 and kappa = 0..1e6. `dim` is m, static; concentrations are arrays of any shape. In float64
+the relative accuracy is 2e-14.
 """
 
 import math
@@ -13,10 +14,11 @@ import math
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.special.elementary import as_floats
+from vae.special.elementary import as_floats, bits_of, repeated
 from vae.special.gamma import digamma_step
 
-_SMALLEST_STIRLING = 4.0  # three terms of Stirling's series leave 4e-8 from here on
+_SMALLEST_STIRLING = {32: 4.0, 64: 40.0}  # by the bits of a number: three terms of Stirling's series leave 4e-8, 5e-15
+_ODD_TERMS = {32: 8, 64: 17}
 
 
 def power_spherical_information(dim: int, concentration: Float[Array, "*any"]) -> Float[Array, "*any"]:
@@ -30,14 +32,18 @@ def power_spherical_information(dim: int, concentration: Float[Array, "*any"]) -
     """
     concentration = as_floats(concentration)
     half = 0.5 * (dim - 1)
-    raised = max(0, math.ceil(_SMALLEST_STIRLING - half))
+    raised = _raised(half, concentration)
     large = half + raised
     value = large * jnp.log1p(0.25 / large * concentration * (concentration / (large + concentration)))
     value += _stirling_remainder(large, concentration) - _stirling_remainder(2.0 * large, concentration)
-    for step in range(raised):
-        value += _log_gap(concentration / (half + step))
-        value -= _log_gap(concentration / (2.0 * half + 2 * step)) + _log_gap(concentration / (2.0 * half + 2 * step + 1))
-    return value
+
+    def lower(step, value):
+        value = value + _log_gap(concentration / (half + step))
+        return value - (
+            _log_gap(concentration / (2.0 * half + 2 * step)) + _log_gap(concentration / (2.0 * half + 2 * step + 1))
+        )
+
+    return repeated(raised, lower, value)
 
 
 def power_spherical_mean_log(dim: int, concentration: Float[Array, "*any"]) -> Float[Array, "*any"]:
@@ -47,11 +53,18 @@ def power_spherical_mean_log(dim: int, concentration: Float[Array, "*any"]) -> F
     """
     half = 0.5 * (dim - 1)
     low = half + as_floats(concentration)
-    value = jnp.zeros_like(low)
-    for _ in range(max(0, math.ceil(_SMALLEST_STIRLING - half))):
-        value += half / (low * (low + half))
-        low += 1.0
+
+    def raise_by_one(_, carried):
+        value, low = carried
+        return value + half / (low * (low + half)), low + 1.0
+
+    value, low = repeated(_raised(half, low), raise_by_one, (jnp.zeros_like(low), low))
     return value + digamma_step(low, jnp.full_like(low, half))
+
+
+def _raised(half, like):
+    """How many steps take `half` to where Stirling's series serves numbers of this type."""
+    return max(0, math.ceil(_SMALLEST_STIRLING[bits_of(like)] - half))
 
 
 def _stirling_remainder(c, concentration):
@@ -67,8 +80,9 @@ def _stirling_remainder(c, concentration):
 
 def _log_gap(ratio):
     """ln(1 + r) - r / (1 + r) for r >= 0; below 1 by 2v^2/(1 + v) + 2 (v^3/3 + v^5/5 + ...) with v = r / (2 + r)."""
+    terms = _ODD_TERMS[bits_of(ratio)]
     small = jnp.minimum(ratio, 1.0)
     v = small / (2.0 + small)
-    odd = jnp.polyval(jnp.asarray([1.0 / (2 * k + 1) for k in range(8, 0, -1)], v.dtype), v**2)
+    odd = jnp.polyval(jnp.asarray([1.0 / (2 * k + 1) for k in range(terms, 0, -1)], v.dtype), v**2)
     series = 2.0 * v**2 * (1.0 / (1.0 + v) + v * odd)
     return jnp.where(ratio < 1.0, series, jnp.log1p(ratio) - ratio / (1.0 + ratio))

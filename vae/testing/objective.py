@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, Distribution, distribution
@@ -19,6 +20,11 @@ from vae.types import Batch, Carried, Key, Model, Objective, Params, PyTree
 EXAMPLES, KEYS = 6, 64
 SHIFT = 2.0
 ROUNDING = 2e-4
+MISFITS = ((1.0, 0.0), (0.5, 0.4), (1.3, 0.2))
+"""Posteriors at which a bound is held against the evidence: factors of the exact one's mean, additions to its log standard
+deviations. None is narrower than the exact one, so that importance weights keep a variance."""
+FILLINGS = (np.nan, 1e30)
+"""What padding is filled with: no number, and one whose square overflows."""
 
 
 @distribution
@@ -58,6 +64,7 @@ def check_objective(
     *,
     model: Model | None = None,
     x: PyTree | None = None,
+    context: PyTree = (),
     settings: Mapping[str, float] | None = None,
     weights: Sequence[str] = ("beta",),
     standard_errors: float = 4.0,
@@ -67,6 +74,7 @@ def check_objective(
 
     model:    what it is tried on; None: the linear-Gaussian model (five numbers, two latents) with its exact posterior.
     x:        examples for `model`, with a leading axis of `EXAMPLES` = 6; needed where a model is given.
+    context:  what those examples are conditioned on, with the same leading axis; () for nothing.
     settings: as given to a run.
     weights:  settings that multiply something which is not negative.
     skip:     names of checks to leave out.
@@ -79,9 +87,12 @@ def check_objective(
         "reported terms"    and the reported log-likelihood larger by 2
         "gradient"          finite, for every player
         "weights"           the loss does not fall where a weight rises
-        "bound"             minus the loss is at most the exact evidence, on the linear-Gaussian model only; leave it out for an
-                            objective that is no bound, or tighter than one (`renyi` below order 0)
-        "padding"           examples of weight zero may hold anything
+        "bound"             minus the loss is at most the exact evidence, on the linear-Gaussian model only, with its exact
+                            posterior and with wrong ones, where the weights differ; on average over 64 keys, within so many
+                            standard errors. Leave it out for an objective that is no bound, or tighter than one (`renyi`
+                            below order 0)
+        "padding"           a batch padded with NaN, 1e30 or other examples of weight zero has the loss and the gradient of the
+                            batch alone. Leave it out for a model that reduces over the batch by itself
         "duplicated batch"  a batch beside itself, noise included, has the loss of the batch: what depends on the size of the
                             batch by design (an unbiased estimate over pairs) leaves it out
         "carried state"     `update` returns a state of the same shapes and types
@@ -100,17 +111,19 @@ def check_objective(
     carried, levels = Carried(model_state, state), dict.fromkeys(weights, 1.0) | dict(settings or {})
     traced = {name: jnp.asarray(float(value)) for name, value in levels.items()}
 
-    evaluate = _evaluation(objective, tried, carried, Batch(examples, (), jnp.ones(EXAMPLES)))
+    batch = Batch(examples, context, jnp.ones(EXAMPLES))
+    evaluate = _evaluation(objective, tried, carried, batch)
     keys = jax.random.split(loss_key, KEYS)
-    plain, shifted = (evaluate(params, traced, keys, jnp.asarray(offset)) for offset in (0.0, SHIFT))
+    plain, shifted = (evaluate(params, traced, keys, offset) for offset in (0.0, SHIFT))
     check_shapes(allowance, plain, params)
     check_units(allowance, plain, shifted)
     check_weights(allowance, plain, weights)
     if model is None:
         loadings = np.asarray(params["generative"]["loadings"], np.float64)
         evidence = float(linear_gaussian_evidence(np.asarray(examples), loadings).mean())
-        check_bound(allowance, plain, evidence, standard_errors)
-    check_batches(allowance, objective, tried, params, carried, traced, examples, loss_key)
+        for misfit in MISFITS:
+            check_bound(allowance, evaluate(misfitted(params, *misfit), traced, keys, 0.0), evidence, standard_errors)
+    check_batches(allowance, objective, tried, params, carried, traced, batch, loss_key)
     check_state(allowance, objective, state, plain["aux"], loss_key)
     return allowance.used
 
@@ -148,16 +161,27 @@ def with_offset(model: Model, offset: Array) -> Model:
 
 
 def with_noise_of_example(model: Model, key: Key) -> Model:
-    """The model with noise that is a function of the example's number, the context, whatever keys it is given."""
+    """The model with noise that is a function of the example's number, whatever keys it is given.
 
-    def infer(params, state, x, context, settings):
-        draw = model.infer(params, state, x, (), settings)
-        return lambda _, values=(): draw(jax.random.fold_in(key, context), values)
+    The contexts are pairs of that number and the model's own context.
+    """
 
-    def prior(params, state, _, context, values=(), temperature=1.0):
-        return model.prior(params, state, jax.random.fold_in(key, context), (), values, temperature)
+    def infer(params, state, x, numbered, settings):
+        number, context = numbered
+        draw = model.infer(params, state, x, context, settings)
+        return lambda _, values=(): draw(jax.random.fold_in(key, number), values)
+
+    def prior(params, state, _, numbered, values=(), temperature=1.0):
+        number, context = numbered
+        return model.prior(params, state, jax.random.fold_in(key, number), context, values, temperature)
 
     return model._replace(infer=infer, prior=prior)
+
+
+def misfitted(params: Params, factor: float, addition: float) -> Params:
+    """The linear-Gaussian model's parameters with another posterior: so many times its mean, and wider."""
+    weights, log_std = params["posterior"]["weights"], params["posterior"]["log_std"]
+    return params | {"posterior": {"weights": factor * weights, "log_std": log_std + addition}}
 
 
 def of_model(losses: Any) -> dict[str, Array]:
@@ -217,27 +241,45 @@ def check_bound(allowance: Allowance, plain: dict, evidence: float, standard_err
         allowance.close("bound", excess, 0.0, allowed, f"nats of -loss ({player}) above the evidence {evidence:.5g}")
 
 
-def check_batches(allowance, objective, model, params, carried, levels, examples, key) -> None:
-    """ "padding" and "duplicated batch", on batches of twice the size, so that all are one program."""
-    fixed, number = with_noise_of_example(model, key), jnp.tile(jnp.arange(EXAMPLES), 2)
+def check_batches(allowance, objective, model, params, carried, levels, batch, key) -> None:
+    """ "padding" and "duplicated batch": batches of twice the size against the batch alone, an example's noise equal."""
+    fixed = with_noise_of_example(model, key)
+    rows = batch.x, (jnp.arange(EXAMPLES), batch.context)
 
     @jax.jit
-    def losses(x, weight):
-        values, _ = objective.loss(params, carried, key, Batch(x, number, weight), Settings(levels, training=True), fixed)
-        return of_model(values)
+    def found(x, context, weight):
+        def losses(params):
+            return objective.loss(params, carried, key, Batch(x, context, weight), Settings(levels, training=True), fixed)
 
-    def doubled(second):
-        return jax.tree.map(lambda a, b: jnp.concatenate([a, b]), examples, second)
+        gradients, values, _ = gradients_by_player(losses, params)
+        return of_model(values), gradients if isinstance(values, dict) else {"loss": gradients}
 
-    half = jnp.concatenate([jnp.ones(EXAMPLES), jnp.zeros(EXAMPLES)])
-    reverse, same = jax.tree.map(lambda leaf: leaf[::-1], examples), examples
-    padded, otherwise = losses(doubled(same), half), losses(doubled(reverse), half)
-    twice = losses(doubled(same), jnp.ones(2 * EXAMPLES))
-    for player, wanted in padded.items():
-        allowed = ROUNDING * (1 + abs(float(wanted)))
-        unit = f"nats per example, the loss ({player})"
-        allowance.close("padding", otherwise[player], wanted, allowed, f"{unit} with other padding")
-        allowance.close("duplicated batch", twice[player], wanted, allowed, f"{unit} of the batch beside itself")
+    def doubled(second, weight):
+        joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), rows, second)
+        return found(*joined, jnp.concatenate([jnp.ones(EXAMPLES), jnp.full(EXAMPLES, weight)]))
+
+    alone, twice = found(*rows, jnp.ones(EXAMPLES)), doubled(rows, 1.0)
+    paddings = {"other examples": jax.tree.map(lambda leaf: leaf[::-1], rows)}
+    paddings |= {f"{filling:g}": filled(rows, filling) for filling in FILLINGS}
+    for player, wanted in alone[0].items():
+        unit, allowed = f"nats per example, the loss ({player})", ROUNDING * (1 + abs(float(wanted)))
+        for name, padding in paddings.items():
+            losses, gradients = doubled(padding, 0.0)
+            allowance.close("padding", losses[player], wanted, allowed, f"{unit} padded with {name}")
+            apart, size = distance(gradients[player], alone[1][player])
+            off = f"the distance of the gradient ({player}), padded with {name}, from that of the batch alone"
+            allowance.close("padding", apart, 0.0, ROUNDING * (1 + size), off)
+        allowance.close("duplicated batch", twice[0][player], wanted, allowed, f"{unit} of the batch beside itself")
+
+
+def filled(rows: PyTree, filling: float) -> PyTree:
+    """The rows with every real number replaced; numbers of other kinds stay, since they may be indices."""
+    return jax.tree.map(lambda leaf: jnp.full_like(leaf, filling) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, rows)
+
+
+def distance(found: PyTree, wanted: PyTree) -> tuple[float, float]:
+    """The Euclidean distance of two trees, and the norm of the second."""
+    return float(optax.tree.norm(jax.tree.map(jnp.subtract, found, wanted))), float(optax.tree.norm(wanted))
 
 
 def check_state(allowance: Allowance, objective: Objective, state: PyTree, aux: dict, key: Array) -> None:
