@@ -60,6 +60,24 @@ def test_the_paper_of_the_readme_is_short():
     assert len(BLOCKS[1].splitlines()) <= 30
 
 
+def test_the_table_of_the_readme_is_read_and_refused_as_it_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        f"{100 + i if i % 9 else ''},{i % 4},{'yes' if i % 3 else 'no'},{'north' if i % 2 else 'south'},{i}" for i in range(50)
+    ]
+    table = Path("patients.csv")
+    table.write_text("\n".join(["pressure,visits,smokes,ward,age", *rows]))
+    names: dict = {"vae": vae}
+    exec(next(block for block in BLOCKS if "table_splits" in block), names)
+    spec = vae.resolve(names["data"]).train.spec
+    assert [column.space for column in spec.columns] == ["real", "count", "tokens"]
+    assert {name: leaf.shape for name, leaf in spec.context.items()} == {"observed": (3,), "given": (1,)}
+    table.write_text(table.read_text().replace("104,0,", "104,-1,"))
+    with pytest.raises(ValueError, match="row 5") as caught:
+        vae.resolve(names["data"])
+    assert f"\n    {caught.value}\n" in README
+
+
 def test_every_path_of_the_readme_exists():
     paths = set(re.findall(r"`((?:vae|experiments|benchmarks|tests|docs)/[\w/.-]*)`", README)) | set(
         re.findall(r"\]\(((?:docs|benchmarks)/[^)]+)\)", README)

@@ -231,7 +231,8 @@ class Data(NamedTuple):
 
     shape:   of one example, (height, width, channels) for images.
     space:   what the values are, a `DataSpace`; what a likelihood says of data of another is no NLL, see `vae.spaces`.
-    mean:    the mean training example, from which the decoder's output bias starts; None where a trained model is rebuilt.
+    mean:    the mean of each entry over the observed training values, 0 for classes, from which the decoder's output bias
+             starts; None where a trained model is rebuilt.
     context: what one example is conditioned on, a pytree of `jax.ShapeDtypeStruct`; () for nothing.
     scale:   the standard deviation of each entry over the training examples, 1 where it is no real number; None as the mean is,
              and where nothing is to be standardised.

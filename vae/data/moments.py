@@ -26,7 +26,7 @@ def moments(x: Any, observed: Any = None) -> tuple[np.ndarray, np.ndarray]:
             found += np.sum(of_block(block.astype(np.float64)), axis=0, where=seen)
         return found
 
-    count = np.maximum(total(np.ones_like), 1)
+    count = len(x) if observed is None else np.maximum(total(np.ones_like), 1)
     mean = total(lambda block: block) / count
     std = np.sqrt(total(lambda block: (block - mean) ** 2) / count)
     std = np.where(std > CONSTANT * np.abs(mean), std, 1.0)

@@ -93,8 +93,20 @@ def read_csv(path: Path, delimiter: str) -> dict[str, RawColumn]:
         raise ValueError(
             f"{path} cannot be read as CSV ({first_line(error)}, the header is row 1): correct it, or say its delimiter."
         ) from error
-    stripped = {name.strip(): as_numbers(from_values(name, table[name], strip=True)) for name in names}
-    return require_table(str(path), stripped)
+    return require_table(str(path), {name.strip(): from_cells(table[name]) for name in names})
+
+
+def from_cells(cells: Any) -> RawColumn:
+    """A column of a `.csv` from its cells, an Arrow column of strings: numbers where all of them are."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    cells = compute.utf8_trim_whitespace(cells)
+    cells = compute.if_else(compute.equal(cells, ""), None, cells)
+    try:
+        return cells.cast(pa.float64()).to_numpy()  # as float() rounds, but much faster
+    except pa.ArrowInvalid:
+        return as_numbers(texts_of(cells))
 
 
 def header(path: Path, delimiter: str) -> list[str]:
@@ -153,7 +165,7 @@ def from_arrow(what: str, source: Any) -> dict[str, RawColumn]:
     return require_table(what, {name: from_values(name, table[name]) for name in table.column_names})
 
 
-def from_values(name: str, values: Any, strip: bool = False) -> RawColumn:
+def from_values(name: str, values: Any) -> RawColumn:
     """One column: numbers and booleans as float64, texts by their codes, anything else as it is."""
     import pyarrow as pa
 
@@ -170,7 +182,7 @@ def from_values(name: str, values: Any, strip: bool = False) -> RawColumn:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return array.cast(pa.float64(), safe=False).to_numpy()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-        return texts_of(array, strip)
+        return texts_of(array)
     return array.to_numpy()
 
 
@@ -186,11 +198,8 @@ def arrow_of(name: str, values: Any):
         return pa.chunked_array([pa.array([None if cell is None else str(cell) for cell in missing], pa.string())])
 
 
-def texts_of(array: Any, strip: bool) -> Texts:
+def texts_of(array: Any) -> Texts:
     """Codes and the sorted different texts of an Arrow column of strings."""
-    from pyarrow import compute
-
-    array = compute.utf8_trim_whitespace(array) if strip else array
     encoded = array.combine_chunks().dictionary_encode()
     found = encoded.dictionary.to_pylist()
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
