@@ -55,7 +55,7 @@ def test_the_same_run_may_be_opened_again(run):
         assert opened == (run, False, [])
     assert snapshot(run) == before
     assert read_config(run)["origin"]["arguments"]["hidden"] == [4, 4]
-    assert read_config(run)["format"] == files.FORMAT == 2
+    assert read_config(run)["format"] == files.FORMAT == 3
 
 
 OTHERS = [

@@ -8,6 +8,9 @@ from vae.priors import sample_prior
 from vae.settings import Settings
 from vae.types import Data, Family, Key, Model, Network, Params, Prior, PyTree, Trace
 
+STORED = {"uint8": jnp.uint8, "tokens": jnp.int32}
+"""Of what type an example is, by the space of the data; float32 in all others."""
+
 
 def variational_autoencoder(
     encoder: Network,
@@ -25,7 +28,7 @@ def variational_autoencoder(
     decoder:    network from (z, context) to `likelihood.outputs` numbers; a stochastic one (dropout) draws with every sample.
     posterior:  encoder output -> q(z | x, c).
     prior:      p(z | c).
-    likelihood: decoder output -> p(x | z, c).
+    likelihood: decoder output -> p(x | z, c); parameters of its own are among the generative ones.
     data:       shape and space of one example.
     context:    an example of what is conditioned on (arrays or ShapeDtypeStructs), () for nothing; that of the data by default.
     """
@@ -35,7 +38,7 @@ def variational_autoencoder(
             "variational_autoencoder got a stochastic encoder, wanted one without dropout: it runs once for all draws of z and "
             "has no key; use dropout in the decoder."
         )
-    x_example = jax.ShapeDtypeStruct(data.shape, jnp.uint8 if data.space == "uint8" else jnp.float32)
+    x_example = jax.ShapeDtypeStruct(data.shape, STORED.get(data.space, jnp.float32))
     encoded = jax.ShapeDtypeStruct(posterior.outputs, jnp.float32)
     shared = posterior.init is not None
 
@@ -53,8 +56,15 @@ def variational_autoencoder(
         decoder_params, decoder_state = decoder.init(decoder_key, z_example, context)
         if shared:
             encoder_params = {"encoder": encoder_params, "family": own_params(jax.random.fold_in(encoder_key, 1))[0]}
-        params = {"posterior": encoder_params, "generative": {"decoder": decoder_params, "prior": prior.init(prior_key)}}
+        generative = {"decoder": decoder_params, "prior": prior.init(prior_key)}
+        if likelihood.init is not None:
+            generative["likelihood"] = likelihood.init(jax.random.fold_in(decoder_key, 1))
+        params = {"posterior": encoder_params, "generative": generative}
         return params, {"encoder": encoder_state, "decoder": decoder_state}
+
+    def likelihood_of(params, decoded):
+        own = params["generative"]
+        return likelihood.build(decoded, own["likelihood"]) if likelihood.init is not None else likelihood.build(decoded)
 
     def encode(params, state, x, context, settings):
         """q(z | x, c), and the encoder's state after it."""
@@ -81,7 +91,7 @@ def variational_autoencoder(
                 own, state["decoder"], group.value, context, training=settings.training, key=decoder_key
             )
             return Trace(
-                likelihood=likelihood.build(decoded),
+                likelihood=likelihood_of(params, decoded),
                 latents=(group,),
                 statistics={"encoder": encoder_state, "decoder": decoder_state} if settings.training else {},
             )
@@ -93,7 +103,7 @@ def variational_autoencoder(
         return (sample_prior(prior_of(params, state, context, Settings()), key, temperature) if kept is None else kept,)
 
     def decode(params: Params, state: PyTree, values: tuple, context: PyTree = ()):
-        return likelihood.build(decoder.apply(params["generative"]["decoder"], state["decoder"], values[0], context)[0])
+        return likelihood_of(params, decoder.apply(params["generative"]["decoder"], state["decoder"], values[0], context)[0])
 
     return Model(init=init, infer=infer, prior=sample, decode=decode, update=state_after_batch)
 
