@@ -1,10 +1,12 @@
-"""Data sets and batches: where images come from, how they are cut into splits and keyed, and how a model is shown them."""
+"""Data sets and batches: where images, tables and arrays come from, how they are cut and keyed, how a model is shown them."""
 
+from vae.data.arrays import array_splits
 from vae.data.dataset import Dataset, Split, from_splits
 from vae.data.feeds import Feed, Splits, feed
 from vae.data.keyed import binarise, split_indices
 from vae.data.loading import load
 from vae.data.sources import known_datasets
+from vae.data.tables import table_splits
 from vae.data.view import evaluation_images, image_splits, training_feed
 
 __all__ = [
@@ -12,6 +14,7 @@ __all__ = [
     "Feed",
     "Split",
     "Splits",
+    "array_splits",
     "binarise",
     "evaluation_images",
     "feed",
@@ -20,5 +23,6 @@ __all__ = [
     "known_datasets",
     "load",
     "split_indices",
+    "table_splits",
     "training_feed",
 ]

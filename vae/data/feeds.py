@@ -1,6 +1,7 @@
 """How stored examples reach the step: resident on the device, or gathered on the host a chunk ahead."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -8,11 +9,16 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vae.data.values import blocks, find_space, require_space
+from vae.spaces import DataSpace
 from vae.types import Batch, Data, Key, PyTree
 
 RESIDENT_BYTES = 4 * 2**30
 REFUSED_KINDS = "OSUMmc"
 """Of NumPy's types: objects, strings, dates and complex numbers."""
+
+_SHOWN: dict[DataSpace, Any] = {"uint8": np.uint8, "tokens": np.int32}
+"""The type in which a model sees whole numbers; float32 in every other space."""
 
 
 class Feed(NamedTuple):
@@ -50,6 +56,12 @@ def as_is(key: Key, stored: PyTree) -> tuple[PyTree, PyTree]:
     return stored, ()
 
 
+def with_context(key: Key, stored: PyTree) -> tuple[PyTree, PyTree]:
+    """x of a stored dict and its context: "given", and where values may be missing {"observed": ..., "given": ...}."""
+    context = {name: stored[name] for name in ("observed", "given") if name in stored}
+    return stored["x"], context if "observed" in context else context.get("given", ())
+
+
 class Splits(NamedTuple):
     """The data of an experiment.
 
@@ -81,9 +93,11 @@ def feed(
 ) -> Feed:
     """A feed over arrays with a common leading axis; on the device where they fit in `RESIDENT_BYTES`.
 
-    spec:   what the model is built for; by default the shape that `prepare` gives, as real numbers. What examples are
-            conditioned on is found from `prepare` in any case.
+    spec:   what the model is built for; by default the shape that `prepare` gives, in the space that `find_space` finds. What
+            examples are conditioned on is found from `prepare` in any case.
     labels: one per example, for figures only.
+
+    Whole numbers and booleans are shown to the model as float32, but for the space "uint8", and tokens as int32.
 
     >>> images = np.zeros((100, 28, 28, 1), np.float32)
     >>> vae.data.feed(images).spec.shape
@@ -101,16 +115,26 @@ def feed(
     for leaf in leaves:
         if leaf.dtype.kind in REFUSED_KINDS:
             raise ValueError(f"the data hold values of type {leaf.dtype}; wanted real numbers: encode them first.")
-        if np.issubdtype(leaf.dtype, np.floating) and not np.all(np.isfinite(leaf)):
+        if np.issubdtype(leaf.dtype, np.floating) and not all(np.all(np.isfinite(block)) for _, block in blocks(leaf)):
             raise ValueError("the data hold NaN or infinite values; remove those examples, or mask them in the likelihood.")
     if resident is None:
         resident = sum(leaf.nbytes for leaf in leaves) <= RESIDENT_BYTES
-    shape, context = _prepared(arrays, prepare)
-    spec = (Data(shape=shape, space="real") if spec is None else spec)._replace(context=context)
+    x, context = _prepared(arrays, prepare)
+    spec = (Data(shape=_shape(x), space=_space(arrays, prepare, x)) if spec is None else spec)._replace(context=context)
+    if prepare is as_is and _is_array(arrays):
+        require_space(arrays, spec.space, tokens=spec.tokens)
     if labels is not None and len(np.asarray(labels)) != next(iter(sizes)):
         raise ValueError(f"there are {len(np.asarray(labels))} labels for {next(iter(sizes))} examples; wanted one for each.")
     arrays = jax.tree.map(jnp.asarray, arrays) if resident else arrays
+    dtype = _SHOWN.get(spec.space, np.float32)
+    if _is_array(x) and x.dtype != dtype and x.dtype.kind in "biu":
+        prepare = partial(_converted, prepare, dtype)
     return Feed(arrays, prepare, spec, resident, None if labels is None else np.asarray(labels), tuple(label_names))
+
+
+def _converted(prepare: Callable, dtype: Any, key: Key, stored: PyTree) -> tuple:
+    x, *rest = prepare(key, stored)
+    return x.astype(dtype), *rest
 
 
 def prepared(feed: Feed, key: Key, stored: PyTree) -> Batch:
@@ -130,8 +154,25 @@ def batch_like(arrays: PyTree, rows: int) -> PyTree:
     return jax.tree.map(lambda a: jax.ShapeDtypeStruct((rows, *a.shape[1:]), jax.dtypes.canonicalize_dtype(a.dtype)), arrays)
 
 
-def _prepared(arrays: PyTree, prepare: Callable) -> tuple[tuple[int, ...], PyTree]:
-    """The shape of one prepared example, () for one that is not a single array; and what its context looks like."""
+def _prepared(arrays: PyTree, prepare: Callable) -> tuple[PyTree, PyTree]:
+    """What one prepared batch, and the context of one example, look like."""
     x, context, *_ = jax.eval_shape(prepare, jax.random.key(0), batch_like(arrays, 1))
-    one = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), context)
-    return tuple(x.shape[1:]) if hasattr(x, "shape") else (), one
+    return x, jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), context)
+
+
+def _shape(x: PyTree) -> tuple[int, ...]:
+    """Of one prepared example, () for one that is not a single array."""
+    return tuple(x.shape[1:]) if _is_array(x) else ()
+
+
+def _space(arrays: PyTree, prepare: Callable, x: PyTree) -> DataSpace:
+    """What nobody has said: found from the values where they are shown as they are, else from their type alone."""
+    if prepare is as_is and _is_array(arrays):
+        return find_space(arrays)
+    kinds: dict[Any, DataSpace] = {np.dtype(bool): "binary", np.dtype(np.uint8): "uint8"}
+    return kinds.get(x.dtype, "real") if _is_array(x) else "real"
+
+
+def _is_array(tree: PyTree) -> bool:
+    """Whether a pytree is a single array."""
+    return jax.tree_util.treedef_is_leaf(jax.tree.structure(tree)) and hasattr(tree, "shape")

@@ -20,7 +20,7 @@ def read(name: str) -> Raw:
     Not cached: what the function does cannot be known. Raises a ValueError where the function is not found, a TypeError where
     it returns something else.
     """
-    result = _find(name)()
+    result = find_function(name)()
     if isinstance(result, Dataset):
         splits = {split: getattr(result, split) for split in SPLITS}
         check_splits(name, splits)
@@ -38,7 +38,8 @@ def _plain(array: Any) -> Any:
     return np.asarray(array) if hasattr(array, "__array__") else array
 
 
-def _find(name: str) -> Callable:
+def find_function(name: str) -> Callable:
+    """The function that `module:function` names; a ValueError where there is none."""
     module_name, _, function_name = name.partition(":")
     try:
         module = importlib.import_module(module_name)

@@ -1,0 +1,243 @@
+"""Arrays of any shape as training, validation and test data: vectors, series, counts, tokens, pairs."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vae.data import feeds
+from vae.data.content import as_bytes, cut_by_content, row_digests
+from vae.data.dataset import SPLITS
+from vae.data.feeds import Feed, Splits, feed, with_context
+from vae.data.moments import moments
+from vae.data.picked import Picked
+from vae.data.sources.arrays import read_arrays
+from vae.data.values import MISSING, blocks, find_space, require_one_of, require_space
+from vae.spaces import DataSpace
+from vae.types import Data, PyTree
+
+WIDER: tuple[DataSpace, ...] = ("binary", "uint8", "count", "real")
+"""Spaces that are found, each of which holds the values of those before it."""
+
+SPACES: tuple[DataSpace, ...] = ("real", "unit_interval", "binary", "count", "uint8", "tokens")
+STORED = {"x": "x", "observed": "observed", "context": "given"}
+"""The fields of a source by the names under which a feed stores them."""
+
+
+def array_splits(
+    source: Any,
+    *,
+    space: str | None = None,
+    context: PyTree = None,
+    labels: Any = None,
+    label_names: Sequence[str] = (),
+    lengths: Any = None,
+    observed: Any = None,
+    tokens: int | None = None,
+    missing: str = "refuse",
+    standardise: bool = True,
+    validation_fraction: float = 0.1,
+    resident: bool | None = None,
+) -> Splits:
+    """Arrays as an experiment takes them: one example a row, of any shape, in their own units.
+
+    source:      an array (N, ...), a `.npy`, a dict or an `.npz` with x and, beside it, context, label, observed and lengths,
+                 also with splits of one's own (`x_train`, `x_test`, ...), or "module:function" that returns one of these.
+    space:       what the values are. Unless told: only 0 and 1, or bool, binary; other uint8, uint8; other whole numbers from 0
+                 on, count; else real, also in [0, 1], where "unit_interval" has to be said, as "tokens" has to be.
+    context:     an array or a pytree of arrays that x is conditioned on, a row for each example.
+    labels:      one for each example, for figures only; `label_names` of the classes 0, 1, ...
+    lengths:     how many steps of each sequence there are, (N,); what is behind them is missing.
+    observed:    booleans of the shape of x, or of its first axes; what is not observed is missing, whatever x holds there.
+    tokens:      how many different ones there are; one more than the largest, unless told.
+    missing:     what NaN is: refused, or missing too ("mask").
+    standardise: whether a model standardises real data inside, by `Data.scale`.
+    resident:    see `feed`. A `.npy` that is too large stays on the disk; its masks and contexts do not.
+
+    Where anything may be missing, x holds 0 there and the context is {"observed": ..., "given": the context, if there is one}.
+
+    Where the source has no splits, a tenth of the rows is the test set, `validation_fraction` of them the validation set. Which
+    rows these are depends on their x alone: rows in another order land in the same splits, equal rows together. Means and
+    standard deviations are those of the training rows.
+
+    >>> counts = np.random.default_rng(0).poisson(3.0, size=(100, 7))
+    >>> vae.data.array_splits(counts).train.spec.space
+    'count'
+
+    Raises a ValueError or a TypeError of one sentence, with the row (from 1), for what does not fit.
+    """
+    require_one_of("missing", missing, MISSING)
+    require_one_of("space", space, (None, *SPACES))
+    extra = {"context": context, "label": labels, "lengths": lengths, "observed": observed}
+    parts = with_extra(read_arrays(source), {field: value for field, value in extra.items() if value is not None})
+    parts = {split: plain_part(name_of_split(split, parts), part) for split, part in parts.items()}
+    require_alike(parts)
+    masked = missing == "mask" or any(field in part for part in parts.values() for field in ("lengths", "observed"))
+    parts = {split: with_mask(part, missing) if masked else part for split, part in parts.items()}
+    found = next(known for known in SPACES if known == space) if space else widest(parts)
+    number = number_of_tokens(parts, tokens) if found == "tokens" else 0
+    for split, part in parts.items():
+        require_space(part["x"], found, name_of_split(split, parts), number)
+        require_labels(name_of_split(split, parts), part, label_names)
+    sizes = {split: len(parts[split]["x"]) for split in SPLITS if split in parts}
+    rows = cut_by_content("the data", sizes, partial(array_digests, parts["train"]), validation_fraction)
+    own = {split: take(parts["train"], rows[split]) for split in SPLITS if split == "train" or split not in parts}
+    pieces = {**parts, **own}
+    spec = spec_of(pieces["train"], found, number, standardise)
+    return Splits(**{split: feed_of(piece, spec, label_names, resident) for split, piece in pieces.items()})
+
+
+def name_of_split(split: str, parts: Mapping[str, Any]) -> str:
+    """What the data of a split are called in a message."""
+    return f"the {split} data" if len(parts) > 1 else "the data"
+
+
+def with_extra(parts: dict[str, dict[str, Any]], extra: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The fields that were given as arguments beside those of the source."""
+    for field in extra:
+        if len(parts) > 1 or field in parts["train"]:
+            raise ValueError(f"the source has splits or a {field} of its own; wanted {field} in the source, for each split.")
+    return {"train": {**parts["train"], **extra}} if extra else parts
+
+
+def plain_part(what: str, part: Mapping[str, Any]) -> dict[str, Any]:
+    """Every field as arrays with as many rows as x; memory maps stay what they are."""
+    is_tree = {field: field == "context" and isinstance(value, Mapping | tuple) for field, value in part.items()}
+    arrays = {
+        field: jax.tree.map(partial(plain, field, what), value) if is_tree[field] else plain(field, what, value)
+        for field, value in part.items()
+    }
+    rows = len(arrays["x"])
+    if rows == 0:
+        raise ValueError(f"{what} are empty: wanted at least one row.")
+    for field, tree in arrays.items():
+        for leaf in jax.tree.leaves(tree):
+            if len(leaf) != rows:
+                raise ValueError(f"{what} have {rows} rows of x but {len(leaf)} of {field}: give one for each.")
+    return arrays
+
+
+def plain(field: str, what: str, values: Any) -> np.ndarray:
+    """An array of numbers with an axis of rows."""
+    try:
+        array = values if isinstance(values, np.memmap) else np.asarray(values)
+    except ValueError as error:  # NumPy's word for a ragged list
+        raise ValueError(f"the {field} of {what} has rows of different lengths: pad them, and give lengths.") from error
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise ValueError(
+            f"the {field} of {what} is {array.dtype} of shape {array.shape}; wanted numbers, a row for each example."
+        )
+    return array
+
+
+def require_alike(parts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse splits that differ in their fields or in the shape of an example."""
+    first = parts["train"]
+    shapes = jax.tree.map(lambda leaf: leaf.shape[1:], first)
+    for split, part in parts.items():
+        if jax.tree.map(lambda leaf: leaf.shape[1:], part) != shapes:
+            other = jax.tree.map(lambda leaf: leaf.shape[1:], part)
+            raise ValueError(f"an example of the train data has {shapes} but of the {split} data {other}: give all the same.")
+
+
+def with_mask(part: Mapping[str, Any], missing: str) -> dict[str, Any]:
+    """x with 0 where it is missing, and booleans of its shape."""
+    x, rest = part["x"], {field: value for field, value in part.items() if field not in ("lengths", "observed")}
+    seen = ~np.isnan(x) if missing == "mask" else np.ones(x.shape, bool)
+    if "lengths" in part:
+        if x.ndim < 2:
+            raise ValueError(f"lengths are given for x of shape {x.shape}; wanted (rows, steps, ...).")
+        require_lengths(part["lengths"], x.shape[1])
+        seen &= trailing(np.arange(x.shape[1]) < part["lengths"][:, None], x.ndim)
+    if "observed" in part:
+        observed = np.asarray(part["observed"])
+        if observed.shape != x.shape[: observed.ndim]:
+            raise ValueError(f"observed has shape {observed.shape}; wanted that of x, {x.shape}, or of its first axes.")
+        if not np.all((observed == 0) | (observed == 1)):
+            raise ValueError("observed holds other values than true and false; wanted booleans.")
+        seen &= trailing(observed.astype(bool), x.ndim)
+    return {**rest, "x": np.where(seen, x, np.zeros((), x.dtype)), "observed": seen}
+
+
+def trailing(array: np.ndarray, ndim: int) -> np.ndarray:
+    """The array with axes of one behind it."""
+    return array.reshape(array.shape + (1,) * (ndim - array.ndim))
+
+
+def require_lengths(lengths: np.ndarray, steps: int) -> None:
+    """Refuse lengths that are no whole numbers up to the number of steps."""
+    bad = (lengths < 0) | (lengths > steps) | (lengths != np.floor(lengths))
+    if lengths.ndim != 1 or np.any(bad):
+        got = f"shape {lengths.shape}" if lengths.ndim != 1 else f"{lengths[np.argmax(bad)]} in row {int(np.argmax(bad)) + 1}"
+        raise ValueError(f"lengths has {got}; wanted a whole number from 0 to {steps} for each row.")
+
+
+def widest(parts: Mapping[str, Mapping[str, Any]]) -> DataSpace:
+    """The space that is found in the values of all splits."""
+    return max((find_space(part["x"]) for part in parts.values()), key=WIDER.index)
+
+
+def number_of_tokens(parts: Mapping[str, Mapping[str, Any]], tokens: int | None) -> int:
+    """How many different tokens there are."""
+    if tokens is not None and tokens < 1:
+        raise ValueError(f"tokens is {tokens}; wanted how many different ones there are.")
+    return tokens or 1 + max(int(np.max(block)) for part in parts.values() for _, block in blocks(part["x"]))
+
+
+def require_labels(what: str, part: Mapping[str, Any], label_names: Sequence[str]) -> None:
+    """Refuse labels that are not one number each, and those that have no name where names are given."""
+    if "label" not in part:
+        return
+    label = part["label"]
+    if label.ndim not in (1, 2) or not np.all(np.isfinite(label)):
+        raise ValueError(f"the labels of {what} have shape {label.shape}; wanted one finite number for each row.")
+    bad = (label < 0) | (label >= len(label_names)) | (label != np.floor(label)) if label_names and label.ndim == 1 else None
+    if bad is not None and np.any(bad):
+        row = int(np.argmax(bad))
+        raise ValueError(
+            f"the label of row {row + 1} of {what} is {label[row]}; wanted 0 to {len(label_names) - 1}, as there are "
+            f"{len(label_names)} label_names."
+        )
+
+
+def array_digests(part: Mapping[str, Any]) -> np.ndarray:
+    """A number for each row by its x, which counts as NaN where it is missing."""
+    observed = part.get("observed")
+
+    def of(start: int, block: np.ndarray) -> np.ndarray:
+        seen = block if observed is None else np.where(observed[start : start + len(block)], block, np.nan)
+        return row_digests(as_bytes(seen))
+
+    return np.concatenate([of(start, block) for start, block in blocks(part["x"])])
+
+
+def take(part: Mapping[str, Any], rows: np.ndarray) -> dict[str, Any]:
+    """Some rows of every array; of one that is too large for memory, read as they are asked for."""
+
+    def of(array: np.ndarray) -> Any:
+        if len(rows) == len(array):
+            return array
+        large = isinstance(array, np.memmap) and array.nbytes > feeds.RESIDENT_BYTES
+        return Picked(array, rows) if large else array[rows]
+
+    return jax.tree.map(of, dict(part))
+
+
+def spec_of(train: Mapping[str, Any], space: DataSpace, tokens: int, standardise: bool) -> Data:
+    """What a model has to know of the data; mean and scale are those of the training rows."""
+    if space == "tokens":
+        return Data(shape=tuple(train["x"].shape[1:]), space=space, tokens=tokens)
+    mean, std = moments(train["x"], train.get("observed"))
+    scale = jnp.asarray(std) if standardise and space == "real" else None
+    return Data(shape=tuple(train["x"].shape[1:]), space=space, mean=jnp.asarray(mean), scale=scale)
+
+
+def feed_of(part: Mapping[str, Any], spec: Data, label_names: Sequence[str], resident: bool | None) -> Feed:
+    """The feed of one split."""
+    stored = {name: part[field] for field, name in STORED.items() if field in part}
+    if spec.space == "uint8" and stored["x"].dtype != np.uint8:
+        stored["x"] = np.asarray(stored["x"]).astype(np.uint8)
+    return feed(stored, with_context, spec=spec, resident=resident, labels=part.get("label"), label_names=label_names)
