@@ -1,5 +1,6 @@
 """A run read back: best or latest, in a fresh process, for a model that this repository does not know."""
 
+import json
 import os
 import subprocess
 import sys
@@ -70,6 +71,18 @@ def test_a_model_from_outside_is_loaded_in_a_fresh_process(tmp_path, outside):
     assert loaded.config["model"] == {"function": "users_own_model:linear", "arguments": {"latent_dim": 2}}
     chex.assert_trees_all_equal(loaded.trained.params, fitted.params)
     chex.assert_trees_all_equal(vae.load(tmp_path / "run", "latest").params, fitted.params)
+
+
+def test_a_run_that_named_no_likelihood_when_bernoulli_was_the_default_is_loaded(tmp_path):
+    fitted = fit(tmp_path / "run", vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4], likelihood="bernoulli"))
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["data"]["space"] == "real", "of which the default is another now"
+    del config["model"]["arguments"]["likelihood"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config | {"format": 2}))
+    chex.assert_trees_all_equal(vae.load(tmp_path / "run", "latest").params, fitted.params)
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError):
+        vae.load(tmp_path / "run", "latest")
 
 
 def test_what_a_fresh_process_could_not_find_is_refused():
