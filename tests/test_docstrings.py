@@ -11,6 +11,7 @@ import vae
 
 FIRST = {
     "Experiment": vae.Experiment,
+    "array_splits": vae.data.array_splits,
     "batch_at": vae.batch_at,
     "compare": vae.compare,
     "elbo": vae.elbo,
@@ -22,6 +23,7 @@ FIRST = {
     "load": vae.load,
     "stages": vae.stages,
     "sweep": vae.sweep,
+    "table_splits": vae.data.table_splits,
 }
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from vae.data import feeds
-from vae.data.feeds import as_is, batch_like, each_feed, feed, gather, prepared
+from vae.data.feeds import as_is, batch_like, each_feed, feed, gather, prepared, with_context
 from vae.types import Data
 
 X = np.arange(24, dtype=np.float32).reshape(6, 4)
@@ -110,3 +110,74 @@ def test_a_function_of_feeds_is_of_each_by_name_where_there_are_several():
 def test_other_types_of_the_device_are_those_of_a_batch():
     like = batch_like({"x": X.astype(np.float64), "y": np.arange(6)}, 2)
     assert (like["x"].shape, like["x"].dtype, like["y"].dtype) == ((2, 4), np.float32, np.int32)
+
+
+# Whole numbers, and spaces that nobody has said
+
+
+@pytest.mark.parametrize(
+    ("stored", "space", "dtype"),
+    [
+        (np.array([[0, 1], [1, 1]], np.uint8), "binary", np.float32),
+        (np.array([[False, True]]), "binary", np.float32),
+        (np.array([[0, 1]]), "real", np.float32),
+        (np.array([[0, 1]]), "unit_interval", np.float32),
+        (np.array([[0, 7]]), "count", np.float32),
+        (np.array([[0, 7]], np.uint8), "uint8", np.uint8),
+        (np.array([[0, 7]]), "uint8", np.uint8),
+        (np.array([[0, 7]], np.uint8), "tokens", np.int32),
+    ],
+)
+@pytest.mark.parametrize("resident", [True, False])
+def test_whole_numbers_are_shown_as_the_space_wants_them(stored, space, dtype, resident):
+    found = feed(stored, spec=Data(shape=(2,), space=space, tokens=8), resident=resident)
+    x = jax.jit(found.prepare)(jax.random.key(0), jax.tree.map(np.asarray, found.arrays))[0]
+    assert x.dtype == dtype
+    np.testing.assert_array_equal(x, stored)
+    assert found.arrays.dtype == (jax.dtypes.canonicalize_dtype(stored.dtype) if resident else stored.dtype), "stored as is"
+
+
+def test_a_gradient_reaches_zeros_and_ones_of_any_type():
+    for dtype in (bool, np.uint8, np.int32):
+        batch = prepared(feed(np.eye(3, dtype=dtype)), jax.random.key(0), jax.numpy.eye(3, dtype=dtype))
+        np.testing.assert_array_equal(jax.grad(lambda x: (x**2).sum())(batch.x), 2 * np.eye(3))
+
+
+def test_what_is_prepared_as_float32_already_is_left_alone():
+    assert feed(X).prepare is as_is
+    assert feed(STORED, labelled).prepare is labelled
+
+
+@pytest.mark.parametrize(
+    ("stored", "space"),
+    [(X > 3, "binary"), (X.astype(np.uint8), "uint8"), (X.astype(int), "count"), (X.astype(int) - 1, "real"), (X, "real")],
+)
+def test_the_space_is_found_where_nobody_says_it(stored, space):
+    assert feed(stored).spec.space == space
+
+
+def test_the_space_of_what_is_prepared_is_found_by_its_type():
+    assert feed(X, lambda key, x: (x > 3, ())).spec.space == "binary"
+    assert feed(X, lambda key, x: (x.astype(np.uint8), ())).spec.space == "uint8"
+
+
+@pytest.mark.parametrize(
+    ("stored", "space", "message"),
+    [
+        (X.astype(int), "tokens", "hold 8 in row 3; wanted tokens from 0 to 7"),
+        (X.astype(int), "binary", "hold 2 in row 1; wanted 0 or 1"),
+        (-X, "count", r"hold -1.0 in row 1; wanted whole numbers from 0 on"),
+        (X.astype(int) + 2**24, "real", "hold 16777217 in row 1; wanted whole numbers up to 16777216"),
+    ],
+)
+def test_numbers_outside_the_space_that_is_said_are_refused(stored, space, message):
+    with pytest.raises(ValueError, match=message):
+        feed(stored, spec=Data(shape=(4,), space=space, tokens=8))
+
+
+def test_what_a_stored_dict_says_is_its_context():
+    whole = {"x": 2.0, "given": 1.0, "observed": 0.0}
+    contexts = {("given",): 1.0, ("observed",): {"observed": 0.0}, ("given", "observed"): {"observed": 0.0, "given": 1.0}}
+    for names, context in {(): (), **contexts}.items():
+        stored = {name: whole[name] for name in ("x", *names)}
+        assert with_context(jax.random.key(0), stored) == (stored["x"], context)

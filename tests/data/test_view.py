@@ -51,7 +51,7 @@ def test_static_binarisation_is_one_draw_for_ever():
 def test_no_binarisation_shows_gray():
     feed = view.training_feed(GRAY, "none")
     np.testing.assert_allclose(shown(feed), GRAY.train.x / 255, rtol=1e-6)
-    assert (feed.spec.space, shown(feed).dtype) == ("real", np.float32)
+    assert (feed.spec.space, shown(feed).dtype) == ("unit_interval", np.float32)
 
 
 def test_uint8_shows_the_values_themselves():
@@ -168,3 +168,57 @@ SPLITS = ("train", "validation", "test")
 def angles(part):
     """Two factors for each image."""
     return np.stack([part.label, part.label // 2], axis=1).astype(np.int32)
+
+
+def classes_and_factors():
+    classes = {name: getattr(GRAY, name)._replace(label=getattr(GRAY, name).label % 3) for name in SPLITS}
+    factors = {name: Split(getattr(GRAY, name).x, angles(getattr(GRAY, name))) for name in SPLITS}
+    return GRAY._replace(**classes), GRAY._replace(**factors)
+
+
+def on_circle(label):
+    return {"cosine": jax.numpy.cos(label), "class": label}
+
+
+@pytest.mark.parametrize("how", [on_circle, f"{__name__}:on_circle"])
+def test_labels_are_conditioned_on_in_the_way_that_is_said(how):
+    classes, factors = classes_and_factors()
+
+    def contexts(data, conditional):
+        found = view.image_splits(data, "static", conditional=conditional).test
+        return jax.jit(found.prepare)(jax.random.key(0), found.arrays)[1]
+
+    np.testing.assert_array_equal(contexts(classes, "one-hot"), np.eye(3)[classes.test.label])
+    np.testing.assert_array_equal(contexts(classes, "integer"), classes.test.label)
+    assert contexts(classes, "integer").dtype == np.int32
+    sizes = [max(getattr(factors, name).label[:, i].max() for name in SPLITS) + 1 for i in range(2)]
+    want = np.concatenate([np.eye(size)[factors.test.label[:, i]] for i, size in enumerate(sizes)], axis=1)
+    np.testing.assert_array_equal(contexts(factors, "one-hot"), want)
+    found = contexts(classes, how)
+    np.testing.assert_allclose(found["cosine"], np.cos(classes.test.label), rtol=1e-6)
+    np.testing.assert_array_equal(found["class"], classes.test.label)
+    with pytest.raises(ValueError, match="conditional is 'embedded'; wanted True, False, one-hot, integer"):
+        view.image_splits(classes, conditional="embedded")
+
+
+def test_a_split_without_labels_cannot_be_conditional():
+    bare = GRAY._replace(test=GRAY.test._replace(label=None))
+    with pytest.raises(ValueError, match="the test split of made up has no labels to condition on"):
+        view.image_splits(bare, conditional=True)
+
+
+def coloured(binary):
+    parts = {name: RNG.integers(0, 256, (20, 4, 4, 3)).astype(np.uint8) for name in SPLITS}
+    return from_splits("c", {name: Split((x > 99) * np.uint8(255) if binary else x) for name, x in parts.items()})
+
+
+def test_colours_are_shown_as_they_are_and_gray_is_drawn_unless_it_is_said():
+    colours = coloured(binary=False)
+    found = view.image_splits(colours)
+    assert (found.train.spec.space, found.test.spec.space) == ("uint8", "uint8")
+    np.testing.assert_array_equal(shown(found.test), colours.test.x)
+    np.testing.assert_allclose(found.train.spec.mean, colours.train.x.mean(axis=0), rtol=1e-5)
+    assert view.image_splits(coloured(binary=True)).train.spec.space == "binary"
+    gray, dynamic = view.image_splits(GRAY), view.image_splits(GRAY, "dynamic")
+    np.testing.assert_array_equal(shown(gray.train, 5), shown(dynamic.train, 5))
+    np.testing.assert_array_equal(gray.train.spec.mean, dynamic.train.spec.mean)

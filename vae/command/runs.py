@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
 from vae.data.feeds import Splits, each_feed
 from vae.data.view import image_splits
@@ -16,9 +17,10 @@ from vae.training.experiment import Experiment, Origin
 from vae.training.identity import feed_digest
 from vae.training.load import Loaded, Which, load_run
 from vae.training.origin import config_of, experiment_of
+from vae.types import PyTree
 
-VIEWS = {"binary": "dynamic", "real": "none", "uint8": "uint8"}
-"""How images are shown to a model of data of a space."""
+VIEWS = {"binary": "dynamic", "unit_interval": "none", "real": "none", "uint8": "uint8"}
+"""How images are shown to a model of data of a space; gray ones were called real up to the first runs of format 2."""
 
 
 def loaded_run(workdir: Path, which: Which | None = None, experiment: Experiment | None = None) -> Loaded:
@@ -49,10 +51,16 @@ def experiment_of_run(loaded: Loaded, data: str | None = None) -> Experiment:
             f"the run in {loaded.workdir} has data of the space {spec.space}; call vae.evaluation on your data."
         )
     if data is not None:
-        made = image_splits(data, VIEWS[spec.space], conditional=bool(jax.tree.leaves(spec.context)))
+        made = image_splits(data, VIEWS[spec.space], conditional=conditioning_of(spec.context))
     else:
         made = resolve(Reference(**source))
     return Experiment(data=made, model=loaded.trained.model, steps=loaded.step, objective=elbo(rates_of_run(loaded)))
+
+
+def conditioning_of(context: PyTree) -> bool | str:
+    """How `image_splits` makes a context of this kind from labels."""
+    leaves = jax.tree.leaves(context)
+    return "integer" if leaves and jnp.issubdtype(leaves[0].dtype, jnp.integer) else bool(leaves)
 
 
 def rates_of_run(loaded: Loaded) -> Rates:

@@ -134,13 +134,15 @@ def plain(field: str, what: str, values: Any) -> np.ndarray:
 
 
 def require_alike(parts: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse splits that differ in their fields or in the shape of an example."""
-    first = parts["train"]
-    shapes = jax.tree.map(lambda leaf: leaf.shape[1:], first)
+    """Refuse splits that differ in the shapes of an example and of its context."""
+
+    def shapes(part: Mapping[str, Any]) -> PyTree:
+        return jax.tree.map(lambda leaf: leaf.shape[1:], {field: part[field] for field in ("x", "context") if field in part})
+
     for split, part in parts.items():
-        if jax.tree.map(lambda leaf: leaf.shape[1:], part) != shapes:
-            other = jax.tree.map(lambda leaf: leaf.shape[1:], part)
-            raise ValueError(f"an example of the train data has {shapes} but of the {split} data {other}: give all the same.")
+        if shapes(part) != shapes(parts["train"]):
+            differing = f"the train data {shapes(parts['train'])} and of the {split} data {shapes(part)}"
+            raise ValueError(f"the shapes of an example differ, of {differing}: give all the same.")
 
 
 def with_mask(part: Mapping[str, Any], missing: str) -> dict[str, Any]:

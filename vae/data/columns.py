@@ -103,7 +103,7 @@ def number_texts(raw: np.ndarray) -> Texts:
 
 
 def require_known(encoded: Encoded, rows: Mapping[str, np.ndarray], place: Place) -> None:
-    """Refuse a category of the validation or test rows that no training row has."""
+    """Refuse a category of the validation or test rows that no training row has; of a categorical column."""
     known = np.zeros(len(encoded.column.categories), bool)
     codes = encoded.values.astype(np.int64)
     known[codes[rows["train"]][encoded.observed[rows["train"]]]] = True

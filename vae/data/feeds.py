@@ -121,7 +121,7 @@ def feed(
         resident = sum(leaf.nbytes for leaf in leaves) <= RESIDENT_BYTES
     x, context = _prepared(arrays, prepare)
     spec = (Data(shape=_shape(x), space=_space(arrays, prepare, x)) if spec is None else spec)._replace(context=context)
-    if prepare is as_is and _is_array(arrays):
+    if prepare is as_is and _is_array(arrays) and (arrays.dtype.kind in "biu" or spec.space in ("count", "tokens")):
         require_space(arrays, spec.space, tokens=spec.tokens)
     if labels is not None and len(np.asarray(labels)) != next(iter(sizes)):
         raise ValueError(f"there are {len(np.asarray(labels))} labels for {next(iter(sizes))} examples; wanted one for each.")

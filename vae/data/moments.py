@@ -30,4 +30,4 @@ def moments(x: Any, observed: Any = None) -> tuple[np.ndarray, np.ndarray]:
     mean = total(lambda block: block) / count
     std = np.sqrt(total(lambda block: (block - mean) ** 2) / count)
     std = np.where(std > CONSTANT * np.abs(mean), std, 1.0)
-    return mean.astype(np.float32), std.astype(np.float32)
+    return np.asarray(mean, np.float32), np.asarray(std, np.float32)

@@ -69,8 +69,8 @@ def table_splits(
 
     Where the source has no splits, a tenth of the rows is the test set, `validation_fraction` of them the validation set. Which
     rows these are depends on all cells of a row and on nothing else: rows in another order land in the same splits, and equal
-    rows together. Means and standard deviations are those of the training rows; `Data.mean` is 0 and `Data.scale` 1 for what
-    is no real number.
+    rows together. Means and standard deviations are those of the observed cells of the training rows. `Data.scale` is 1 for
+    what is no real number, and `Data.mean` 0 for categories.
 
     >>> table = {"height": np.random.default_rng(0).normal(size=50), "smokes": np.arange(50) % 2}
     >>> vae.data.table_splits(table).train.spec.columns[1].space
@@ -96,8 +96,9 @@ def table_splits(
     modelled, conditions = [encoded(name, True) for name in names], [encoded(name, False) for name in given]
     shown = None if labels is None else encoded(labels, False)
     rows = cut_by_content("the table", table.sizes, partial(table_digests, table), validation_fraction)
-    for part in modelled + conditions if len(table.sizes) > 1 else []:
-        require_known(part, rows, table.place)
+    for part in modelled + conditions:
+        if len(table.sizes) > 1 and part.column.space == "tokens":
+            require_known(part, rows, table.place)
     arrays = {"x": np.stack([part.values for part in modelled], axis=1)}
     if missing == "mask":
         arrays["observed"] = np.stack([part.observed for part in modelled], axis=1)
@@ -185,7 +186,7 @@ def conditioned(part: Encoded, train: np.ndarray) -> np.ndarray:
 
 def spec_of(modelled: Sequence[Encoded], train: np.ndarray, standardise: bool) -> Data:
     """What a model has to know of the table; its means and scales are those of the training rows."""
-    real = np.array([part.column.space == "real" for part in modelled])
+    real, classes = (np.array([part.column.space == space for part in modelled]) for space in ("real", "tokens"))
     for part in modelled:
         if not np.any(part.observed[train]):
             raise ValueError(f"the column {part.column.name!r} has no value in the training rows: leave it out.")
@@ -195,7 +196,7 @@ def spec_of(modelled: Sequence[Encoded], train: np.ndarray, standardise: bool) -
     return Data(
         shape=(len(modelled),),
         space=space,
-        mean=jnp.asarray(np.where(real, mean, 0), jnp.float32),
+        mean=jnp.asarray(np.where(classes, 0, mean), jnp.float32),
         scale=jnp.asarray(np.where(real, std, 1), jnp.float32) if standardise and np.any(real) else None,
         columns=tuple(part.column for part in modelled),
     )

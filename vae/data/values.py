@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 
 from vae.spaces import DataSpace
@@ -23,6 +24,7 @@ def require_one_of(what: str, value: Any, known: Sequence[Any]) -> None:
 
 def blocks(array: Any) -> Iterator[tuple[int, np.ndarray]]:
     """(first row, rows) of an array, some megabytes at a time: a memory map is never held as a whole."""
+    array = np.asarray(array) if isinstance(array, jax.Array) else array
     rows = max(1, BLOCK_BYTES // max(1, array.nbytes // max(1, array.shape[0])))
     for start in range(0, array.shape[0], rows):
         yield start, np.asarray(array[start : start + rows])
@@ -43,17 +45,15 @@ def find_space(array: Any) -> DataSpace:
     return "real" if any(np.min(block) < 0 for _, block in blocks(array) if block.size) else "count"
 
 
-def require_space(array: Any, space: DataSpace, what: str = "the data", tokens: int = 0, observed: Any = None) -> None:
+def require_space(array: Any, space: DataSpace, what: str = "the data", tokens: int = 0) -> None:
     """Raise a ValueError that names the first row which holds a value outside the space, or one that float32 cannot hold.
 
-    tokens:   how many there are, of the space "tokens".
-    observed: booleans of the array's shape; what is not observed may be anything.
+    tokens: how many there are, of the space "tokens".
     """
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{what} hold values of type {array.dtype}; wanted numbers: encode them first.")
     for start, block in blocks(array):
         for bad, wanted in outside(block, space, tokens):
-            bad = bad if observed is None else bad & np.asarray(observed[start : start + len(block)])
             if np.any(bad):
                 place = np.argwhere(bad)[0]
                 value = block[tuple(place)]

@@ -10,10 +10,11 @@ import numpy as np
 from jaxtyping import Array, Float32
 
 from vae.data import pixels
-from vae.data.dataset import Dataset, Split
+from vae.data.dataset import SPLITS, Dataset, Split
 from vae.data.feeds import Feed, Splits, feed
 from vae.data.keyed import binarise
 from vae.data.loading import load
+from vae.data.sources.function import PATTERN, find_function
 from vae.spaces import DataSpace
 from vae.types import Data, Key, PyTree
 
@@ -62,7 +63,7 @@ def _zero_or_one(images: np.ndarray, salt: str) -> np.ndarray:
 VIEWS = {
     "dynamic": View("binary", pixels.dynamic_binarisation, _unchanged, _drawn_floats),
     "static": View("binary", pixels.binary, _drawn_once, _drawn_floats),
-    "none": View("real", pixels.unit_interval, _unchanged, _unit_interval),
+    "none": View("unit_interval", pixels.unit_interval, _unchanged, _unit_interval),
     "uint8": View("uint8", pixels.stored, _unchanged, _unchanged),
 }
 """By the name of the binarisation: fresh draws every step, one fixed draw, gray in [0, 1], or the 256 values as they are."""
@@ -71,18 +72,25 @@ BINARY = View("binary", pixels.binary, _unchanged, _zero_or_one)
 """Of a data set whose pixels are 0 and 255 as they come: nothing is left to draw."""
 
 
-def view_of(dataset: Dataset, binarisation: str) -> View:
-    """The view of a data set; a binary one needs no binarisation. ValueError names the known binarisations."""
+def view_of(dataset: Dataset, binarisation: str | None) -> View:
+    """The view of a data set; a binary one needs no binarisation. ValueError names the known binarisations.
+
+    binarisation: None is "dynamic" for images of one channel and "uint8" for colours, which are no longer ones once each of
+                  their channels is drawn on its own.
+    """
+    if binarisation is None:
+        binarisation = "dynamic" if dataset.binary or dataset.shape[-1] == 1 else "uint8"
     if binarisation not in VIEWS:
         raise ValueError(f"binarisation is {binarisation!r}; wanted one of {', '.join(VIEWS)}.")
     return BINARY if dataset.binary and binarisation != "uint8" else VIEWS[binarisation]
 
 
-def training_feed(dataset: Dataset, binarisation: str, *, resident: bool | None = None) -> Feed:
+def training_feed(dataset: Dataset, binarisation: str | None = None, *, resident: bool | None = None) -> Feed:
     """The training split as `vae.fit` takes it, with the mean image for the decoder's output bias."""
     view = view_of(dataset, binarisation)
     stored = view.store(dataset.train.x, "train") if dataset.render is None else dataset.train.x
-    spec = Data(shape=dataset.shape, space=view.space, mean=mean_image(dataset))
+    unit = 255.0 if view.space == "uint8" else 1.0
+    spec = Data(shape=dataset.shape, space=view.space, mean=mean_image(dataset) * unit)
     return feed(stored, partial(_prepare, dataset.render, view.train), spec=spec, resident=resident)
 
 
@@ -91,11 +99,16 @@ def _prepare(render: Callable | None, show: Callable, key: Key, stored: PyTree) 
     return show(key, images), ()
 
 
-def image_splits(dataset: Dataset | str, binarisation: str = "dynamic", *, conditional: bool = False) -> Splits:
+def image_splits(
+    dataset: Dataset | str, binarisation: str | None = None, *, conditional: bool | str | Callable[[Any], Any] = False
+) -> Splits:
     """A data set of images as an experiment takes it: training as `training_feed` shows it, the others always the same.
 
-    dataset:     a Dataset, or its name for `vae.data.load`.
-    conditional: whether labels are the context: one-hot where they are classes, as numbers where they are factors.
+    dataset:      a Dataset, or its name for `vae.data.load`.
+    binarisation: a name in `VIEWS`; None draws gray pixels afresh every step and shows colours as the 256 values.
+    conditional:  whether labels are the context, and how. True: one-hot where they are classes, as numbers where they are
+                  factors; "one-hot": also of every factor, side by side; "integer": as they are, for an embedding; or a
+                  function, or its "module:function", of one example's label, an int32 scalar or vector.
 
     The first `VALIDATION_LIMIT` and `TEST_LIMIT` examples are used; labels colour the figures in any case. Raises ValueError
     for a conditional set without labels.
@@ -104,10 +117,13 @@ def image_splits(dataset: Dataset | str, binarisation: str = "dynamic", *, condi
     (10,)
     """
     dataset = load(dataset) if isinstance(dataset, str) else dataset
-    if conditional and dataset.train.label is None:
+    bare = next((split for split in SPLITS if getattr(dataset, split).label is None), None)
+    if conditional and bare == "train":
         raise ValueError(f"{dataset.name} has no labels to condition on; wanted a data set with labels, or conditional=False.")
+    if conditional and bare:
+        raise ValueError(f"the {bare} split of {dataset.name} has no labels to condition on; wanted them for every split.")
     train = training_feed(dataset, binarisation)
-    context = contexts_of(dataset) if conditional else None
+    context = contexts_of(dataset, conditional) if conditional else None
     if context is not None:
         train = feed((train.arrays, dataset.train.label), partial(_with_context, train.prepare, context), spec=train.spec)
     limits = {"validation": VALIDATION_LIMIT, "test": TEST_LIMIT}
@@ -116,7 +132,7 @@ def image_splits(dataset: Dataset | str, binarisation: str = "dynamic", *, condi
 
 
 def evaluation_feed(
-    dataset: Dataset, split: str, binarisation: str, limit: int, context: Callable[[Any], Array] | None = None
+    dataset: Dataset, split: str, binarisation: str | None, limit: int, context: Callable[[Any], Array] | None = None
 ) -> Feed:
     """The first `limit` examples of a split as `evaluation_images` shows them, as a feed."""
     images, labels = evaluation_images(dataset, split, binarisation, limit)
@@ -125,12 +141,26 @@ def evaluation_feed(
     return shown._replace(labels=labels, label_names=dataset.label_names)
 
 
-def contexts_of(dataset: Dataset) -> Callable[[Any], Array]:
-    """From labels to what is conditioned on: one-hot where they are classes, as numbers where they are factors."""
+def contexts_of(dataset: Dataset, how: bool | str | Callable[[Any], Any] = True) -> Callable[[Any], PyTree]:
+    """From a batch of labels to what is conditioned on; see `image_splits`. ValueError names the known ways."""
     labels = [part.label for part in (dataset.train, dataset.validation, dataset.test) if part.label is not None]
-    if labels[0].ndim > 1:
-        return partial(jnp.asarray, dtype=jnp.float32)
-    return partial(jax.nn.one_hot, num_classes=1 + max(int(np.max(label)) for label in labels))
+    if callable(how):
+        return jax.vmap(how)
+    if how == "integer":
+        return jnp.asarray
+    if isinstance(how, str) and PATTERN.fullmatch(how):
+        return jax.vmap(find_function(how))
+    if how not in (True, "one-hot"):
+        raise ValueError(f"conditional is {how!r}; wanted True, False, one-hot, integer, a function of a label or its name.")
+    highest = np.max([np.max(label, axis=0) for label in labels], axis=0)
+    if labels[0].ndim == 1:
+        return partial(jax.nn.one_hot, num_classes=1 + int(highest))
+    return partial(jnp.asarray, dtype=jnp.float32) if how is True else partial(_one_hots, (1 + highest).tolist())
+
+
+def _one_hots(sizes: list[int], labels: Array) -> Array:
+    """(batch, factors) -> (batch, sum of the sizes)."""
+    return jnp.concatenate([jax.nn.one_hot(labels[:, i], size) for i, size in enumerate(sizes)], axis=1)
 
 
 def _with_context(prepare: Callable, context: Callable, key: Key, stored: tuple) -> tuple[PyTree, PyTree]:
@@ -155,7 +185,9 @@ def stored_images(dataset: Dataset, stored: np.ndarray) -> np.ndarray:
     return np.asarray(stored if dataset.render is None else jax.jit(jax.vmap(dataset.render))(stored))
 
 
-def evaluation_images(dataset: Dataset, split: str, binarisation: str, limit: int) -> tuple[np.ndarray, np.ndarray | None]:
+def evaluation_images(
+    dataset: Dataset, split: str, binarisation: str | None, limit: int
+) -> tuple[np.ndarray, np.ndarray | None]:
     """What a model sees of the first `limit` examples of a split in evaluation, and their labels.
 
     The binarisation is one fixed draw per split, whatever the seed, the machine and the training binarisation.

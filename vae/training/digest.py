@@ -1,6 +1,7 @@
 """Names, types and sha256 digests of the leaves of a pytree: what a checkpoint compares, and `params_sha256` of a summary."""
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -73,9 +74,15 @@ def host_array(leaf: Any) -> np.ndarray:
 
 def array_sha256(kind: LeafType, array: np.ndarray) -> str:
     """sha256 of dtype, shape and the little-endian bytes in C order, as hexadecimal digits."""
+    return blocks_sha256(kind, (array,))
+
+
+def blocks_sha256(kind: LeafType, blocks: Iterable[np.ndarray]) -> str:
+    """`array_sha256` of an array that comes in blocks of rows."""
     digest = hashlib.sha256(f"{kind.dtype} {kind.shape}\n".encode())
-    little_endian = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    digest.update(little_endian.reshape(-1).view(np.uint8).data)
+    for block in blocks:
+        little_endian = np.ascontiguousarray(block).astype(block.dtype.newbyteorder("<"), copy=False)
+        digest.update(little_endian.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -17,8 +17,9 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jax.interpreters import partial_eval
 
 from vae.data.feeds import Feed, batch_like, each_feed
+from vae.data.values import blocks
 from vae.trained import Trained
-from vae.training.digest import tree_sha256
+from vae.training.digest import LeafType, blocks_sha256, combine_sha256, named_leaves, tree_sha256
 from vae.training.experiment import Experiment
 from vae.training.planning import Plan, planned, start_of
 from vae.training.state import as_levels
@@ -118,11 +119,20 @@ def trained_digest(trained: Trained | PyTree) -> str:
 
 
 def feed_digest(feed: Feed) -> str:
-    """Of the stored arrays, in their order, as the device has them: streamed data may be of 64 bits, resident ones are not."""
-    types = batch_like(feed.arrays, 1)
-    return tree_sha256(
-        {"arrays": jax.tree.map(lambda a, like: np.asarray(a).astype(like.dtype, copy=False), feed.arrays, types)}
+    """Of the stored arrays, in their order, as the device has them: streamed data may be of 64 bits, resident ones are not.
+
+    They are read a block of rows at a time, so that what lies on the disk is never in memory as a whole.
+    """
+    types = named_leaves({"arrays": batch_like(feed.arrays, 1)})
+    return combine_sha256(
+        {name: rows_sha256(leaf, types[name].dtype) for name, leaf in named_leaves({"arrays": feed.arrays}).items()}
     )
+
+
+def rows_sha256(array: Any, dtype: Any) -> str:
+    """`leaf_sha256` of an array in another type, from its rows."""
+    kind = LeafType(tuple(array.shape), np.dtype(dtype).name)
+    return blocks_sha256(kind, (rows.astype(dtype, copy=False) for _, rows in blocks(array)))
 
 
 def prepare_digest(feed: Feed) -> str:

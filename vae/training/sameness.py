@@ -21,6 +21,9 @@ PROGRAM = {
 
 DATA = {"train": "the training data are others, or in another order", "validation": "the validation data are others"}
 
+RENAMED = (("data.space", "real", "unit_interval"), ("data.space", "real", "binary"))
+"""(name, value there, value now) of what an earlier version called otherwise; the data's digests are compared as always."""
+
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """What differs between two configurations: what has to be refused, and what can only be warned of.
@@ -55,7 +58,7 @@ def number_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[s
         was, is_now = before.get(name), now.get(name)
         raised = name == "steps" and int(is_now or 0) >= int(was or 0)
         unknown = old.get("digests") is None and name not in before
-        if was != is_now and not raised and not unknown:
+        if was != is_now and not raised and not unknown and (name, was, is_now) not in RENAMED:
             found.append(f"{name} is {was!r} there, {is_now!r} now")
     return found
 

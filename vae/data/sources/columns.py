@@ -90,7 +90,9 @@ def read_csv(path: Path, delimiter: str) -> dict[str, RawColumn]:
     try:
         table = arrow_csv.read_csv(path, **options)
     except pa.ArrowException as error:
-        raise ValueError(f"{path} cannot be read as CSV ({first_line(error)}): correct it, or say its delimiter.") from error
+        raise ValueError(
+            f"{path} cannot be read as CSV ({first_line(error)}, the header is row 1): correct it, or say its delimiter."
+        ) from error
     stripped = {name.strip(): as_numbers(from_values(name, table[name], strip=True)) for name in names}
     return require_table(str(path), stripped)
 
