@@ -100,7 +100,7 @@ def experiment(config: Config) -> vae.Experiment:
     """The experiment that the flags describe."""
     require_usable(config)
     return vae.Experiment(
-        data=lambda: vae.data.image_splits(config.data, config.binarisation or "dynamic", conditional=config.conditional),
+        data=lambda: vae.data.image_splits(config.data, config.binarisation, conditional=config.conditional),
         model=model_of(config),
         steps=config.steps,
         objective=config.objective.build(RATES[config.rate], config.latent_dim),
