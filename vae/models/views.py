@@ -77,14 +77,16 @@ FEATURES: Mapping[DataSpace, Features] = {
 
 
 def encoder_view(data: Data) -> View | None:
-    """How an encoder sees (x, context), None where it sees them as they are: entries as `FEATURES` has them.
+    """How an encoder sees (x, context), None where it sees them as they are: entries as `FEATURES` has them, tokens of which
+    it is not known how many there are as they are.
 
     What is missing is 0 in all of them, and the mask stands behind x along its last axis, as further columns or channels; of
     the context the encoder sees what is given beside the mask.
     """
-    features = FEATURES.get(data.space, Features(lambda x, data: as_float(x)))
-    if data.space not in FEATURES and not may_be_missing(data.context):
+    known = data.space in FEATURES and not (data.space == "tokens" and data.tokens == 0)
+    if not known and not may_be_missing(data.context):
         return None
+    features = FEATURES[data.space] if known else Features(lambda x, data: as_float(x))
 
     def view(x: Array, context: PyTree) -> tuple[Array, PyTree]:
         if not may_be_missing(context):
