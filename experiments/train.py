@@ -3,7 +3,7 @@
     python -m experiments.train                                  the embedded digits, about a minute on two cores
     python -m experiments.train --preset mnist                   784-400-20 on MNIST
     python -m experiments.train --preset mnist-tanh              784-200-200-50 tanh on MNIST: test NLL in README.md
-    python -m experiments.train --data cifar10 --network conv --binarisation none --likelihood normal
+    python -m experiments.train --data cifar10 --network conv                bytes, discretised logistic
     python -m experiments.train objective:iwae --objective.samples 50
 
 Run it again with the same flags to resume what was interrupted; the result is the same, bit for bit.
@@ -34,8 +34,9 @@ class Config(Flags):
 
     data: str = "digits"
     """digits, sprites, any TensorFlow Datasets image set, a path (IDX, .npz, folder, .zip) or module:function."""
-    binarisation: Literal["dynamic", "static", "none", "uint8"] = "dynamic"
-    """Fresh draws every step, one fixed draw, gray in [0, 1], or the 256 values."""
+    binarisation: Literal["dynamic", "static", "none", "uint8"] | None = None
+    """Fresh draws every step, one fixed draw, gray in [0, 1], or the 256 values; default: dynamic for gray images, uint8 for
+    colour."""
     conditional: bool = False
     """Whether the data's labels are given to encoder and decoder."""
     network: Literal["mlp", "conv"] = "mlp"
@@ -46,8 +47,11 @@ class Config(Flags):
     """Channels of the convolutional layers; each halves the image."""
     activation: Literal[tuple(ACTIVATIONS)] = "relu"  # type: ignore[valid-type]
     """Between the layers."""
-    likelihood: Literal[tuple(LIKELIHOODS)] = "bernoulli"  # type: ignore[valid-type]
-    """Of the pixels: bernoulli for binary ones, normal and its relatives for gray and colour, the last three for uint8."""
+    likelihood: Literal[tuple(LIKELIHOODS)] | None = None  # type: ignore[valid-type]
+    """Of the pixels; default: bernoulli for binary ones, continuous_bernoulli for those in [0, 1], discretised_logistic for
+    uint8."""
+    std: float | None = None
+    """Of the likelihoods normal and laplace; the others of the kind learn it."""
     latent_dim: int = 10
     """Dimensions of the latent code."""
     latents: Literal[tuple(LATENTS)] = "normal"  # type: ignore[valid-type]
@@ -114,6 +118,7 @@ def model_of(config: Config) -> vae.Reference:
         "activation": config.activation,
         "likelihood": config.likelihood,
         "latents": config.latents,
+        "std": config.std,
     }
     if config.network == "mlp":
         return vae.reference_to(vae.models.mlp, **common)
@@ -161,6 +166,11 @@ def require_usable(config: Config) -> None:
         )
     if config.clip is not None and not config.clip > 0:
         raise ValueError(f"clip is {config.clip}; wanted a positive norm, or None.")
+    if config.likelihood == "normal" and config.std is None:
+        raise ValueError(
+            "likelihood normal needs a std, which weighs the squared error against the KL; give one, such as --std 0.1, or let "
+            "it be learned by normal_shared_std or normal_learned_std."
+        )
     if config.binarisation == "uint8" and config.likelihood in ("bernoulli", "normal"):
         raise ValueError(
             f"binarisation uint8 shows the values 0 to 255, which the likelihood {config.likelihood} is not made for; "

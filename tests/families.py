@@ -46,6 +46,8 @@ MEMBERS = {
     "Masked": d.Masked(NORMAL, THREE > 0),
     "Deterministic": d.Deterministic(THREE),
     "AtSample": d.AtSample(NORMAL),
+    "Affine": d.Affine(NORMAL, THREE, jnp.exp(THREE)),
+    "Mixed": d.Mixed((d.Normal(THREE[:2], -THREE[:2]), d.Bernoulli(THREE[2:])), ((0, 2), (1,))),
     "Mixture": d.Mixture(THREE, jax.vmap(d.Normal)(jnp.outer(THREE, 1.0 + NORTH), -FACTOR)),
     "Transformed": d.Transformed(NORMAL, FLOW, FLOW.init(jax.random.key(0))),
 }

@@ -25,6 +25,7 @@ FAMILIES = {
     "mixture": (likelihoods.discretised_logistic_mixture(SHAPE), (3, 2, 100), "uint8"),
     "gray mixture": (likelihoods.discretised_logistic_mixture((3, 2, 1), components=5), (3, 2, 15), "uint8"),
     "categorical": (likelihoods.categorical(SHAPE), (*SHAPE, 256), "uint8"),
+    "classes": (likelihoods.classes([2, 5, 1]), (8,), "tokens"),
     "tokens": (likelihoods.tokens(6, vocabulary=11), (6, 11), "tokens"),
     "poisson": (likelihoods.poisson(SHAPE), SHAPE, "count"),
     "negative binomial": (likelihoods.negative_binomial(SHAPE), (3, 2, 6), "count"),
@@ -79,6 +80,28 @@ def test_a_library_size_shares_out_the_total(make):
     base = getattr(built, "base", built)
     assert_allclose(base.mean, 1000.0 * jax.nn.softmax(array[:5]), rtol=1e-5)
     assert_allclose(base.mean.sum(), 1000.0, rtol=1e-5)
+
+
+def test_common_std_is_one_parameter_of_all_examples():
+    family = likelihoods.normal_common_std((4,))
+    raw = jnp.float32(0.3)
+    built = family.build(jnp.arange(4.0), raw)
+    assert_allclose(built.mean, np.arange(4))
+    assert_allclose(built.log_std, np.full(4, smooth_bound(raw, likelihoods.SCALE_LIMIT)))
+    assert_allclose(family.build(jnp.zeros(4), family.init(jax.random.key(0))).std, np.ones(4))
+    dequantised = likelihoods.dequantised(family)
+    assert_allclose(dequantised.build(jnp.zeros(4), raw).base.log_std, built.log_std)
+
+
+def test_classes_of_different_numbers_have_the_probabilities_of_their_own():
+    logits = jnp.array([0.3, -0.2, 1.0, 2.0, -1.0, 0.5])
+    built = likelihoods.classes([2, 1, 3]).build(logits)
+    assert_allclose(built.probabilities[0], [*jax.nn.softmax(logits[:2]), 0.0], rtol=1e-6)
+    assert_allclose(built.probabilities[1], [1.0, 0.0, 0.0])
+    assert_allclose(built.probabilities[2], jax.nn.softmax(logits[3:]), rtol=1e-6)
+    chex.assert_tree_all_finite(
+        (built.entropy(), jax.grad(lambda array: likelihoods.classes([2, 1, 3]).build(array).entropy())(logits))
+    )
 
 
 def test_optimal_std_is_a_family_of_the_mean():

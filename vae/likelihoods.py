@@ -7,9 +7,12 @@ the data must come: 0 and 1, bytes 0..255, real numbers, counts or tokens.
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from vae.distributions.bernoulli import Bernoulli
@@ -21,18 +24,20 @@ from vae.distributions.discretised_logistic_mixture import DiscretisedLogisticMi
 from vae.distributions.factorised import Factorised
 from vae.distributions.laplace import Laplace
 from vae.distributions.masked import Masked
+from vae.distributions.mixed import Mixed
 from vae.distributions.negative_binomial import NegativeBinomial
 from vae.distributions.normal import Normal
 from vae.distributions.optimal_sigma import OptimalSigmaNormal
 from vae.distributions.poisson import Poisson
 from vae.distributions.zero_inflated import ZeroInflated
 from vae.special import smooth_bound
-from vae.types import Family
+from vae.types import Column, Family
 
 Shape = tuple[int, ...]
 SCALE_LIMIT = 7.0
 COUNT_LIMIT = 15.0
 CENTRE = LARGEST / 2
+IMPOSSIBLE = -1e30  # the logit of a class that there is not: 0 times it is 0, which it is not of an infinity
 
 
 def bernoulli(shape: Shape) -> Family:
@@ -59,12 +64,7 @@ def normal(shape: Shape, log_std: float = 0.0) -> Family:
 
 def normal_learned_std(shape: Shape, limit: float = SCALE_LIMIT) -> Family:
     """Real data with a standard deviation for every entry: (..., 2 C) for data (..., C), the means and then the log stds."""
-
-    def build(array: Array) -> Normal:
-        mean, raw = jnp.split(array, 2, axis=-1)
-        return Normal(mean=mean, log_std=smooth_bound(raw, limit))
-
-    return Family(outputs=widened(shape, 2), build=build)
+    return _with_learned_scale(Normal, shape, limit)
 
 
 def normal_shared_std(shape: Shape, limit: float = SCALE_LIMIT) -> Family:
@@ -78,6 +78,15 @@ def normal_shared_std(shape: Shape, limit: float = SCALE_LIMIT) -> Family:
         return Normal(mean=mean, log_std=jnp.broadcast_to(smooth_bound(jnp.mean(raw), limit), mean.shape))
 
     return Family(outputs=widened(shape, 2), build=build)
+
+
+def normal_common_std(shape: Shape, limit: float = SCALE_LIMIT) -> Family:
+    """Real data with one learned std for all entries of all examples, which starts at 1. (Rybkin et al. 2021, section 4.1.)"""
+
+    def build(mean: Array, raw: Float[Array, ""]) -> Normal:
+        return Normal(mean=mean, log_std=jnp.broadcast_to(smooth_bound(raw, limit), mean.shape))
+
+    return Family(outputs=shape, build=build, init=lambda key: jnp.zeros(()))
 
 
 def normal_optimal_std(shape: Shape, smallest_std: float = 1e-3) -> Family:
@@ -103,12 +112,7 @@ def laplace(shape: Shape, log_scale: float = 0.0) -> Family:
 
 def laplace_learned_scale(shape: Shape, limit: float = SCALE_LIMIT) -> Family:
     """Real data with a scale for every entry: (..., 2 C) for data (..., C), the locations and then the log scales."""
-
-    def build(array: Array) -> Laplace:
-        mean, raw = jnp.split(array, 2, axis=-1)
-        return Laplace(mean=mean, log_scale=smooth_bound(raw, limit))
-
-    return Family(outputs=widened(shape, 2), build=build)
+    return _with_learned_scale(Laplace, shape, limit)
 
 
 def discretised_logistic(shape: Shape, limit: float = SCALE_LIMIT) -> Family:
@@ -159,9 +163,21 @@ def categorical(shape: Shape, levels: int = 256) -> Family:
     return Family(outputs=(*shape, levels), build=build)
 
 
-def tokens(length: int, vocabulary: int) -> Family:
-    """A sequence of `length` tokens, independent given z: (length, vocabulary) logits. Pad with `masked`."""
-    return Family(outputs=(length, vocabulary), build=Categorical)
+def tokens(length: int | Shape, vocabulary: int) -> Family:
+    """A sequence (or an array) of tokens, independent given z: (length, vocabulary) logits. Pad with `masked`."""
+    return Family(outputs=(*((length,) if isinstance(length, int) else length), vocabulary), build=Categorical)
+
+
+def classes(sizes: Sequence[int]) -> Family:
+    """Classes of so many categories each: sum(sizes) logits behind each other, padded to the widest by `IMPOSSIBLE`."""
+    within = np.arange(max(sizes))
+    there = within < np.array(sizes)[:, None]
+    index = np.where(there, np.cumsum([0, *sizes[:-1]])[:, None] + within, 0)
+
+    def build(logits: Array) -> Categorical:
+        return Categorical(logits=jnp.where(there, logits[index], IMPOSSIBLE))
+
+    return Family(outputs=(sum(sizes),), build=build)
 
 
 def poisson(shape: Shape, limit: float = COUNT_LIMIT) -> Family:
@@ -200,6 +216,41 @@ def zero_inflated_negative_binomial(shape: Shape, limit: float = COUNT_LIMIT) ->
     return Family(outputs=widened(shape, 3), build=build)
 
 
+COLUMNS: Mapping[str, Callable[[Sequence[Column]], Family]] = {
+    "real": lambda columns: normal_learned_std((len(columns),)),
+    "binary": lambda columns: bernoulli((len(columns),)),
+    "count": lambda columns: negative_binomial((len(columns),)),
+    "tokens": lambda columns: classes([len(column.categories) for column in columns]),
+}
+"""The likelihood of the columns of a table that are of one space."""
+
+
+def mixed(columns: Sequence[Column]) -> Family:
+    """The columns of a table, independent given z, each by its space as `COLUMNS` has it; see `Mixed`.
+
+    The outputs are one vector: those of all real columns (the means, then the log stds), of all binary ones (the logits), of
+    all counts (the log means, then the log inverse dispersions), of all classes (the logits of the first, of the second, ...).
+
+    Raises ValueError for no columns, a column of another space, and one of classes without categories.
+    """
+    unusable = [c.name for c in columns if c.space not in COLUMNS or (c.space == "tokens" and not c.categories)]
+    if not columns or unusable:
+        raise ValueError(
+            f"mixed got {f'the column {unusable[0]!r}' if unusable else 'no columns'}; wanted columns of the spaces "
+            f"{', '.join(COLUMNS)}, the last with its categories."
+        )
+    places = [tuple(i for i, column in enumerate(columns) if column.space == space) for space in COLUMNS]
+    parts = [of([columns[i] for i in own]) for of, own in zip(COLUMNS.values(), places, strict=True) if own]
+    ends = np.cumsum([part.outputs[0] for part in parts]).tolist()
+
+    def build(array: Array) -> Mixed:
+        pieces = jnp.split(array, ends[:-1])
+        built = tuple(part.build(piece) for part, piece in zip(parts, pieces, strict=True))
+        return Mixed(parts=built, places=tuple(filter(None, places)))
+
+    return Family(outputs=(ends[-1],), build=build)
+
+
 def log_mean(raw: Float[Array, "*event"], library_size: Float[Array, ""] | float | None, limit: float) -> Array:
     """The log means of counts: the bounded output itself, or the shares of a known total.
 
@@ -214,10 +265,10 @@ def log_mean(raw: Float[Array, "*event"], library_size: Float[Array, ""] | float
 def dequantised(family: Family) -> Family:
     """A family of real data in [0, 1], made a likelihood of bytes with noise; see `Dequantised`."""
 
-    def build(array: Array) -> Dequantised:
-        return Dequantised(base=family.build(array))
+    def build(*array_and_params: Any) -> Dequantised:
+        return Dequantised(base=family.build(*array_and_params))
 
-    return Family(outputs=family.outputs, build=build)
+    return family._replace(build=build)
 
 
 def masked(likelihood: Factorised, mask: Bool[Array, "*event"], fill: float = 0) -> Masked:
@@ -229,6 +280,16 @@ def widened(shape: Shape, factor: int) -> Shape:
     """`shape` with `factor` numbers for each entry of its last axis."""
     *sites, channels = _nonempty(shape)
     return (*sites, factor * channels)
+
+
+def _with_learned_scale(family: Callable[[Array, Array], Normal | Laplace], shape: Shape, limit: float) -> Family:
+    """A family of locations and log scales, both read off the network."""
+
+    def build(array: Array) -> Normal | Laplace:
+        mean, raw = jnp.split(array, 2, axis=-1)
+        return family(mean, smooth_bound(raw, limit))
+
+    return Family(outputs=widened(shape, 2), build=build)
 
 
 def _nonempty(shape: Shape) -> Shape:

@@ -234,8 +234,8 @@ class Data(NamedTuple):
     mean:    the mean of each entry over the observed training values, 0 for classes, from which the decoder's output bias
              starts; None where a trained model is rebuilt.
     context: what one example is conditioned on, a pytree of `jax.ShapeDtypeStruct`; () for nothing.
-    scale:   the standard deviation of each entry over the training examples, 1 where it is no real number; None as the mean is,
-             and where nothing is to be standardised.
+    scale:   the standard deviation of each entry over the training examples, 1 where it is no real number; None where nothing
+             is to be standardised. 1 throughout where a trained model is rebuilt, whose state has the numbers.
     columns: of a table, one for each entry of x; () for other data.
     tokens:  of the space "tokens", how many different ones there are; 0 for other data.
     """

@@ -101,7 +101,7 @@ def test_the_model_is_built_from_the_flags_and_learns(trained):
         (("--batch-size", 16), "batch_size", "32", "16"),
         (("--learning-rate", 0.1), "learning_rate", "0.001", "0.1"),
         (("--steps", 40), "steps", "60", "40"),
-        (("--binarisation", "static"), "binarisation", "'dynamic'", "'static'"),
+        (("--binarisation", "static"), "binarisation", "None", "'static'"),
         (("--schedule", "cosine", "--steps", 90), "schedule", "'constant'", "'cosine'"),
     ],
 )
@@ -186,6 +186,9 @@ def test_other_networks_cannot_start_from_them(refused, trained, tmp_path):
         (("--average-decay", 1), "average_decay is 1.0"),
         (("--warm-up", 100, "--steps", 50), "ends at step 100, after training does at step 50"),
         (("--beta-warm-up", 100, "--steps", 50), "schedule of beta ends at step 100"),
+        (("--likelihood", "normal"), "likelihood normal needs a std"),
+        (("--likelihood", "normal", "--std", -1), "std is -1.0; wanted a positive number"),
+        (("--std", 0.1), "std is 0.1, but the likelihood has none to be given"),
         (("--smoke", "--batch-size", 0), "batch_size is 0"),
         (("--smoke", "--steps", 0), "steps is 0"),
     ],

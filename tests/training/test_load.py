@@ -1,10 +1,12 @@
 """A run read back: best or latest, in a fresh process, for a model that this repository does not know."""
 
+import json
 import os
 import subprocess
 import sys
 
 import chex
+import numpy as np
 import optax
 import pytest
 import tiny_run
@@ -13,6 +15,7 @@ from tiny_run import X, validations
 from unchecked import unchecked
 
 import vae
+from vae.distributions import Bernoulli, ContinuousBernoulli
 from vae.training.checkpoint import CheckpointError
 from vae.training.digest import tree_sha256
 from vae.training.load import load_run
@@ -70,6 +73,20 @@ def test_a_model_from_outside_is_loaded_in_a_fresh_process(tmp_path, outside):
     assert loaded.config["model"] == {"function": "users_own_model:linear", "arguments": {"latent_dim": 2}}
     chex.assert_trees_all_equal(loaded.trained.params, fitted.params)
     chex.assert_trees_all_equal(vae.load(tmp_path / "run", "latest").params, fitted.params)
+
+
+def test_a_run_that_named_no_likelihood_when_bernoulli_was_the_default_is_loaded(tmp_path):
+    gray = vae.data.feed(np.asarray(X - X.min()) / np.ptp(X), spec=vae.Data((4,), "unit_interval"))
+    model = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4], likelihood="bernoulli")
+    fitted = fit(tmp_path / "run", model, data=gray, steps=2)
+    file = tmp_path / "run" / "config.json"
+    config = json.loads(file.read_text())
+    del config["model"]["arguments"]["likelihood"]
+    for version, family in ((2, Bernoulli), (config["format"], ContinuousBernoulli)):
+        file.write_text(json.dumps(config | {"format": version}))
+        loaded = vae.load(tmp_path / "run", "latest")
+        chex.assert_trees_all_equal(loaded.params, fitted.params)
+        assert isinstance(loaded.decode((np.zeros(2, np.float32),)), family)
 
 
 def test_what_a_fresh_process_could_not_find_is_refused():

@@ -153,7 +153,7 @@ def test_a_run_of_the_first_format_is_loaded(first_format):
     loaded = load_run(workdir, "latest", model=MODEL)
     chex.assert_trees_all_equal(loaded.trained.params, fitted.params)
     assert loaded.step == 6
-    assert (loaded.config["format"], loaded.config["run"]["seed"], loaded.config["origin"]) == (2, 5, None)
+    assert (loaded.config["format"], loaded.config["run"]["seed"], loaded.config["origin"]) == (3, 5, None)
     assert loaded.trained.spec == vae.Data((4,), "real")
     assert load_run(workdir, "best", model=MODEL).step in (3, 6)
 

@@ -55,7 +55,7 @@ def test_the_same_run_may_be_opened_again(run):
         assert opened == (run, False, [])
     assert snapshot(run) == before
     assert read_config(run)["origin"]["arguments"]["hidden"] == [4, 4]
-    assert read_config(run)["format"] == files.FORMAT == 2
+    assert read_config(run)["format"] == files.FORMAT == 3
 
 
 OTHERS = [
@@ -193,9 +193,25 @@ def test_numbers_of_the_run_and_its_settings_stand_bare():
     }
 
 
+@pytest.mark.parametrize(
+    ("likelihood", "std"), [({}, {}), ({"likelihood": "normal"}, {"std": 1.0}), ({"likelihood": "laplace"}, {})]
+)
+def test_a_run_of_format_2_has_the_likelihood_that_it_had(run, likelihood, std):
+    model = {"function": "vae.models.presets:mlp", "arguments": {"latent_dim": 2, **likelihood}}
+    origin = {**CONFIG["origin"], "function": "experiments.train:experiment", "arguments": {"hidden": [4], **likelihood}}
+    (run / files.CONFIG).write_text(json.dumps({**CONFIG, "format": 2, "model": model, "origin": origin}))
+    read = read_config(run)
+    assert read["format"] == files.FORMAT
+    assert read["model"]["arguments"] == {"latent_dim": 2, "likelihood": "bernoulli", **likelihood}
+    assert read["origin"]["arguments"] == {"hidden": [4], **likelihood, **std}
+    other = {**CONFIG, "format": 2, "model": {"function": "elsewhere:mlp", "arguments": {}}}
+    (run / files.CONFIG).write_text(json.dumps(other))
+    assert read_config(run) == {**json.loads(json.dumps(other)), "format": files.FORMAT}
+
+
 def test_a_format_of_a_later_version_is_refused(run):
     (run / files.CONFIG).write_text(json.dumps({**CONFIG, "format": 99}))
-    with pytest.raises(RunError, match="has format 99, this version reads up to 2; update vae to use that run"):
+    with pytest.raises(RunError, match="has format 99, this version reads up to 3; update vae to use that run"):
         read_config(run)
 
 

@@ -1,5 +1,6 @@
 """Probability distributions, one family per file; see `base.py` for what they share."""
 
+from vae.distributions.affine import Affine as Affine
 from vae.distributions.at_sample import AtSample as AtSample
 from vae.distributions.base import Distribution as Distribution
 from vae.distributions.base import distribution as distribution
@@ -23,6 +24,7 @@ from vae.distributions.kumaraswamy import Kumaraswamy as Kumaraswamy
 from vae.distributions.laplace import Laplace as Laplace
 from vae.distributions.low_rank_normal import LowRankNormal as LowRankNormal
 from vae.distributions.masked import Masked as Masked
+from vae.distributions.mixed import Mixed as Mixed
 from vae.distributions.mixture import Mixture as Mixture
 from vae.distributions.mixture import vamp_prior as vamp_prior
 from vae.distributions.multivariate_normal import MultivariateNormal as MultivariateNormal

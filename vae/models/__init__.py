@@ -3,5 +3,8 @@
 from vae.models.group import given as given
 from vae.models.group import latent_group as latent_group
 from vae.models.latent import variational_autoencoder as variational_autoencoder
+from vae.models.missing import all_observed as all_observed
+from vae.models.missing import with_missing as with_missing
 from vae.models.presets import convolutional as convolutional
 from vae.models.presets import mlp as mlp
+from vae.models.standardised import standardised as standardised

@@ -6,12 +6,16 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from vae.distributions.base import Distribution
 from vae.models.group import given, latent_group
 from vae.priors import sample_prior
 from vae.settings import Settings
 from vae.types import Data, Family, Key, Model, Network, Params, Prior, PyTree, Trace
+
+STORED = {"uint8": jnp.uint8, "tokens": jnp.int32}
+"""Of what type an example is, by the space of the data; float32 in all others."""
 
 
 def variational_autoencoder(
@@ -41,7 +45,7 @@ def variational_autoencoder(
             "has no key; use dropout in the decoder."
         )
     parts = Parts(encoder, decoder, posterior, prior, likelihood)
-    x = jax.ShapeDtypeStruct(data.shape, jnp.uint8 if data.space == "uint8" else jnp.float32)
+    x = jax.ShapeDtypeStruct(data.shape, STORED.get(data.space, jnp.float32))
     return Model(
         init=partial(initialised, parts, Inputs(x, value_like(posterior), context)),
         infer=partial(inferred, parts),
@@ -80,13 +84,16 @@ def value_like(posterior: Family) -> PyTree:
 
 
 def initialised(parts: Parts, inputs: Inputs, key: Key) -> tuple[Params, PyTree]:
-    """Parameters and states of the networks; those that the posterior's family shares between examples go to the encoder's."""
+    """Parameters and states of the networks; those that a family shares between examples stand beside its network's."""
     encoder_key, decoder_key, prior_key = jax.random.split(key, 3)
     encoder_params, encoder_state = parts.encoder.init(encoder_key, inputs.x, inputs.context)
     decoder_params, decoder_state = parts.decoder.init(decoder_key, inputs.z, inputs.context)
     if parts.posterior.init is not None:
         encoder_params = {"encoder": encoder_params, "family": parts.posterior.init(jax.random.fold_in(encoder_key, 1))}
-    params = {"posterior": encoder_params, "generative": {"decoder": decoder_params, "prior": parts.prior.init(prior_key)}}
+    generative = {"decoder": decoder_params, "prior": parts.prior.init(prior_key)}
+    if parts.likelihood.init is not None:
+        generative["likelihood"] = parts.likelihood.init(jax.random.fold_in(decoder_key, 1))
+    params = {"posterior": encoder_params, "generative": generative}
     return params, {"encoder": encoder_state, "decoder": decoder_state}
 
 
@@ -125,7 +132,7 @@ def inferred(
             own, state["decoder"], group.value, context, training=settings.training, key=decoder_key
         )
         return Trace(
-            likelihood=parts.likelihood.build(outputs),
+            likelihood=likelihood_of(parts, params, outputs),
             latents=(group,),
             statistics={"encoder": encoder_state, "decoder": decoder_state} if settings.training else {},
         )
@@ -144,7 +151,13 @@ def drawn_from_prior(
 def decoded(parts: Parts, params: Params, state: PyTree, values: tuple, context: PyTree = ()) -> Distribution:
     """p(x | z, c)."""
     outputs, _ = parts.decoder.apply(params["generative"]["decoder"], state["decoder"], values[0], context)
-    return parts.likelihood.build(outputs)
+    return likelihood_of(parts, params, outputs)
+
+
+def likelihood_of(parts: Parts, params: Params, outputs: Array) -> Distribution:
+    """p(x | z, c) from what the decoder gave, and the likelihood's own parameters where it has any."""
+    shared = () if parts.likelihood.init is None else (params["generative"]["likelihood"],)
+    return parts.likelihood.build(outputs, *shared)
 
 
 def state_after_batch(state: PyTree, statistics: PyTree, key: Key) -> PyTree:

@@ -9,18 +9,24 @@ from vae.types import Column, Data, PyTree
 
 
 def spec_to_json(spec: Data) -> dict[str, Any]:
-    """{"shape": ..., "space": ..., "context": ...}, and columns and tokens where there are any; not the mean and the scale."""
+    """{"shape": ..., "space": ..., "context": ...}, and columns, tokens and that there is a scale where there are any.
+
+    The mean and the scale themselves are not written: a model that stands on them carries them in its state.
+    """
     found: dict[str, Any] = {"shape": list(spec.shape), "space": spec.space, "context": to_json(spec.context)}
     if spec.columns:
         found["columns"] = [column._asdict() | {"categories": list(column.categories)} for column in spec.columns]
+    found |= {} if spec.scale is None else {"standardised": True}
     return found | ({"tokens": spec.tokens} if spec.tokens else {})
 
 
 def spec_from_json(value: dict[str, Any]) -> Data:
-    """The inverse of `spec_to_json`; a run of an earlier format has no context."""
+    """The inverse of `spec_to_json`, with 1 for every scale; a run of an earlier format has no context."""
     columns = tuple(Column(c["name"], c["space"], tuple(c["categories"])) for c in value.get("columns", ()))
     context = from_json(value.get("context", {"tuple": []}))
-    return Data(tuple(value["shape"]), value["space"], context=context, columns=columns, tokens=value.get("tokens", 0))
+    shape, tokens = tuple(value["shape"]), value.get("tokens", 0)
+    scale = jnp.ones(shape) if value.get("standardised") else None
+    return Data(shape, value["space"], context=context, scale=scale, columns=columns, tokens=tokens)
 
 
 def to_json(tree: PyTree) -> Any:

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 from vae.training.provenance import finite, read_json, write_json
 from vae.training.sameness import differences
 
-FORMAT = 2
+FORMAT = 3
+BERNOULLI_BY_DEFAULT = ("vae.models.presets:mlp", "vae.models.presets:convolutional")
+"""Models whose likelihood was Bernoulli up to format 2, where the run did not name one; since then the data choose it."""
 CONFIG, PROVENANCE, METRICS, SUMMARY = "config.json", "provenance.json", "metrics.jsonl", "summary.json"
 CHECKPOINTS, FIGURES, EVENTS, LOCK = "checkpoints", "figures", "tensorboard", ".lock"
 
@@ -122,11 +124,14 @@ def read_config(workdir: str | Path) -> dict[str, Any]:
 def migrated(config: dict[str, Any], path: Path) -> dict[str, Any]:
     """A configuration of an earlier format in the present one; RunError for one of a later version.
 
-    Format 1 kept the flags of the script under "experiment" and the numbers of the run under "fit", and no digests.
+    Format 1 kept the flags of the script under "experiment" and the numbers of the run under "fit", and no digests. Up to
+    format 2 a preset's model was a Bernoulli one where no likelihood was named, and experiments.train had no std but 1.
     """
     found = config.get("format")
     if found == FORMAT:
         return config
+    if found == 2:
+        return {**config, "format": FORMAT, "origin": with_std(config["origin"]), "model": with_bernoulli(config["model"])}
     if found != 1:
         raise RunError(f"{path} has format {found!r}, this version reads up to {FORMAT}; update vae to use that run.")
     flags = {name: value for name, value in config["experiment"].items() if name not in ("data_sha256", "init_from")}
@@ -141,14 +146,32 @@ def migrated(config: dict[str, Any], path: Path) -> dict[str, Any]:
     data = {name: value for name, value in config["data"].items() if name != "size"}
     return {
         "format": FORMAT,
-        "origin": script if flags else None,
-        "model": config["model"],
+        "origin": with_std(script) if flags else None,
+        "model": with_bernoulli(config["model"]),
         "run": run,
         "data": data,
         "precision": {},
         "digests": None,
         "versions": {},
     }
+
+
+def with_bernoulli(model: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The reference to a preset's model with the likelihood that it had where it names none; any other as it is."""
+    if model is None or model["function"] not in BERNOULLI_BY_DEFAULT:
+        return model
+    return {**model, "arguments": {"likelihood": "bernoulli", **model["arguments"]}}
+
+
+def with_std(origin: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The flags of experiments.train with the standard deviation that its likelihood "normal" had; any others as they are."""
+    if (
+        origin is None
+        or origin["function"] != "experiments.train:experiment"
+        or origin["arguments"].get("likelihood") != "normal"
+    ):
+        return origin
+    return {**origin, "arguments": {"std": 1.0, **origin["arguments"]}}
 
 
 def seed_of_words(words: list[int]) -> int | list[int]:
