@@ -7,4 +7,4 @@ from vae.models.missing import all_observed as all_observed
 from vae.models.missing import with_missing as with_missing
 from vae.models.presets import convolutional as convolutional
 from vae.models.presets import mlp as mlp
-from vae.models.standardised import standardised as standardised
+from vae.models.standardisation import standardised as standardised

@@ -15,7 +15,7 @@ from jaxtyping import Array
 from vae import flows, likelihoods, posteriors, priors
 from vae.models.latent import variational_autoencoder
 from vae.models.missing import may_be_missing, with_missing
-from vae.models.standardised import standardised, standardised_data
+from vae.models.standardisation import standardised, standardised_data
 from vae.models.views import decoder_view, encoder_view, through
 from vae.networks import bernoulli_output_bias, conv_decoder, conv_encoder
 from vae.networks import mlp as mlp_network

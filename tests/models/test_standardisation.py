@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 
 import vae
 from vae.evaluation.evidence import elbo_terms, importance_sampled_evidence
-from vae.models.standardised import shift_and_scale, standardised, standardised_data
+from vae.models.standardisation import shift_and_scale, standardised, standardised_data
 from vae.testing.linear_gaussian_model import LOADINGS, NOISE, linear_gaussian
 from vae.types import Column, Data
 
