@@ -1,3 +1,4 @@
+import itertools
 from functools import partial
 from types import SimpleNamespace
 
@@ -43,7 +44,7 @@ def dci_by_hand(codes, factors, make):
 
 def test_disentanglement_and_completeness_of_given_importances():
     importances = np.random.default_rng(0).exponential(size=(5, 3))
-    columns = iter(importances.T)
+    columns = itertools.cycle(importances.T)
 
     def estimator(seed):
         model = SimpleNamespace(feature_importances_=next(columns), score=lambda x, y: 0.5)
@@ -53,6 +54,11 @@ def test_disentanglement_and_completeness_of_given_importances():
     factors = np.random.default_rng(1).integers(3, size=(100, 3))
     result = dci(np.zeros((100, 5)), factors, seed=0, estimator=estimator)
     assert result == pytest.approx((*concentrations(importances), 0.5), abs=1e-12)
+    weighed = dci(np.zeros((100, 5)), factors, seed=0, estimator=estimator, weigh_factors=True)
+    by_factor = [1 - entropy(column, base=5) for column in importances.T]
+    assert weighed.completeness == pytest.approx(by_factor @ importances.sum(axis=0) / importances.sum(), abs=1e-12)
+    assert abs(weighed.completeness - result.completeness) > 1e-3
+    assert weighed.disentanglement == result.disentanglement
 
 
 # Each factor needs one code: 1, 1. Two equal codes share what a factor needs, 1 - ln 2 / ln 8 = 2/3 complete. An even mixture

@@ -227,6 +227,25 @@ def test_a_discriminator_at_its_optimum_measures_the_divergence():
     assert loss < np.log(2)
 
 
+def test_a_discriminator_of_halves_tells_the_first_from_the_permuted_second():
+    """One latent, whose permutation changes no mean: softplus(-l) over the first half, softplus(l) over the second."""
+    part = factorising(DISCRIMINATOR, 1, halves=True)
+    params = part.init(KEY)
+    codes = jnp.array([[0.3], [jnp.nan], [-1.2], [2.0], [0.7], [-0.4]])
+    weight = jnp.ones(6).at[1].set(0.0)
+
+    def softplus(sign, rows):
+        logits = jax.vmap(lambda z: DISCRIMINATOR.apply(params, {}, z)[0])(codes[rows])
+        return np.mean(np.log1p(np.exp(sign * np.asarray(logits, np.float64).reshape(-1))))
+
+    wanted = 0.5 * (softplus(-1, jnp.array([0, 2])) + softplus(1, jnp.array([3, 4, 5])))
+    assert part.own_loss(params, codes, weight, KEY) == pytest.approx(wanted, rel=1e-5)
+    both = 0.5 * sum(softplus(sign, jnp.array([0, 2, 3, 4, 5])) for sign in (-1, 1))
+    assert factorising(DISCRIMINATOR, 1).own_loss(params, codes, weight, KEY) == pytest.approx(both, rel=1e-5)
+    assert abs(both - wanted) > 1e-3
+    assert np.all(np.isfinite(jax.tree.leaves(jax.grad(part.own_loss)(params, codes, weight, KEY))[0]))
+
+
 def test_partially_importance_weighted_gives_each_player_its_own_gradient():
     model = toys.linear_gaussian()
     params, state = model.init(KEY)

@@ -113,7 +113,11 @@ def moment_matching(
 
 
 def factorising(
-    discriminator: Network, latent_dim: int, level: float = 35.0, name: str = "density_ratio_total_correlation"
+    discriminator: Network,
+    latent_dim: int,
+    level: float = 35.0,
+    name: str = "density_ratio_total_correlation",
+    halves: bool = False,
 ) -> Regulariser:
     """The total correlation as a discriminator's log density ratio (FactorVAE): a second player tells codes z from codes whose
     dimensions were permuted across the batch, each by its own permutation.
@@ -121,7 +125,14 @@ def factorising(
         penalty:   mean l(z), l the discriminator's logit of "not permuted": log q(z) / prod_d q(z_d) at its best
         own loss:  1/2 mean [ softplus(- l(z)) + softplus(l(permuted z)) ]
 
-    latent_dim: dimensions of all groups together. (Kim & Mnih 2018, eqs. 2 and 3.)
+    latent_dim: dimensions of all groups together.
+    halves:     whether the discriminator gets the codes of the first half of the batch and permutes those of the second, so
+                that the two are independent as in the paper, whose algorithm draws a second batch; wants two examples. By
+                default it gets and permutes all: twice the examples, and their chance means cancel in its loss, since both
+                kinds have the same numbers in every dimension. On two normals of correlation 0.8, whose total correlation is
+                0.51, with batches of 64 that gave 0.46 after 5,000 steps and a gradient of norm 0.13, halves 0.41 and 0.22.
+
+    (Kim & Mnih 2018, eqs. 2 and 3; algorithm 2 with `halves`.)
     """
 
     def each(view: ExampleView, key: Key):
@@ -131,7 +142,8 @@ def factorising(
         return discrepancies.permute_dimensions(codes, weight, key)
 
     text = "log q(z)/prod_d q(z_d), by a discriminator"
-    return _density_ratio(discriminator, latent_dim, each, lambda codes: codes, other, level, name, text)
+    shares = halved if halves else twice
+    return _density_ratio(discriminator, latent_dim, each, lambda codes: codes, other, level, name, text, shares)
 
 
 def adversarial(discriminator: Network, latent_dim: int, level: float = 1.0, name: str = "density_ratio_prior") -> Regulariser:
@@ -151,8 +163,20 @@ def adversarial(discriminator: Network, latent_dim: int, level: float = 1.0, nam
     return _density_ratio(discriminator, latent_dim, each, lambda collected: collected[0], other, level, name, text)
 
 
-def _density_ratio(discriminator, latent_dim, each, codes_of, other, level, name, text) -> Regulariser:
-    """log q(z) / r(z) by a discriminator between codes and the samples `other` of r."""
+def twice(weight: Float[Array, "batch"]) -> tuple[Float[Array, "batch"], Float[Array, "batch"]]:
+    """The weights, for either of two uses of the batch."""
+    return weight, weight
+
+
+def halved(weight: Float[Array, "batch"]) -> tuple[Float[Array, "batch"], Float[Array, "batch"]]:
+    """The weights of the first half of the examples that have one, and of the second, zero elsewhere."""
+    valid = weight > 0
+    first = 2 * jnp.cumsum(valid) <= jnp.sum(valid)
+    return jnp.where(first, weight, 0.0), jnp.where(first, 0.0, weight)
+
+
+def _density_ratio(discriminator, latent_dim, each, codes_of, other, level, name, text, shares=twice) -> Regulariser:
+    """log q(z) / r(z) by a discriminator between codes and the samples `other` of r, each of the examples by `shares`."""
 
     def init(key: Key) -> PyTree:
         params, state = discriminator.init(key, jax.ShapeDtypeStruct((latent_dim,), jnp.float32))
@@ -169,11 +193,11 @@ def _density_ratio(discriminator, latent_dim, each, codes_of, other, level, name
         return batch_mean(logits(params, codes), weight)
 
     def own_loss(params, collected, weight, key):
-        collected = jax.lax.stop_gradient(collected)
-        codes, others = codes_of(collected), other(collected, weight, key)
-        codes, others = (discrepancies.without_padding(rows, weight) for rows in (codes, others))
-        cross_entropy = jax.nn.softplus(-logits(params, codes)) + jax.nn.softplus(logits(params, others))
-        return 0.5 * batch_mean(cross_entropy, weight)
+        collected, (of_codes, of_others) = jax.lax.stop_gradient(collected), shares(weight)
+        codes = discrepancies.without_padding(codes_of(collected), of_codes)
+        others = discrepancies.without_padding(other(collected, of_others, key), of_others)
+        told = batch_mean(jax.nn.softplus(-logits(params, codes)), of_codes)
+        return 0.5 * (told + batch_mean(jax.nn.softplus(logits(params, others)), of_others))
 
     return Regulariser(name, level, each, penalty, text, init, own_loss)
 

@@ -51,6 +51,7 @@ def dci(
     seed: int,
     estimator: Callable[[int], Any] = gradient_boosting,
     test_fraction: float = 1 / 3,
+    weigh_factors: bool = False,
 ) -> DCI:
     """How concentrated the importances R of D dimensions for predicting F factors are, by rows and by columns.
 
@@ -59,8 +60,9 @@ def dci(
         informativeness = mean over factors of the estimator's own score on held-out rows: accuracy of a classifier, R^2 of a
                           regressor (the paper has an error there)
 
-    with entropies H_n to the base n. Range 0 ... 1 (R^2 may be negative). disentanglement_lib weighs factors in completeness by
-    their importances, which is the same where these sum to one for each factor, as those of trees do.
+    with entropies H_n to the base n. Range 0 ... 1 (R^2 may be negative). The paper weighs dimensions, not factors;
+    disentanglement_lib weighs factors too, which is the same where the importances sum to one for each factor, as those of
+    trees do.
 
     The factors themselves get 1, 1, 1. Each dimension twice: 1, 1 - ln 2 / ln(2 F) if the importance is shared, 1. An even
     rotation of pairs among four factors: 1/2, 1/2. Noise gets little of the first two, not 0, and chance of the third.
@@ -70,6 +72,7 @@ def dci(
 
         dci(codes, factors, seed=0, estimator=lambda seed: RandomForestClassifier(random_state=seed))
 
+    weigh_factors: completeness as in disentanglement_lib, sum_k w_k (1 - H_D(...)) with w_k = sum_i R_ik / sum R for 1/F.
     codes: (N, D) with D >= 2; factors: (N, F) with F >= 2. Raises ValueError for fewer, TypeError for a model without
     importances. (Eastwood & Williams 2018, section 2.)
     """
@@ -78,9 +81,10 @@ def dci(
     models = [estimator(seed).fit(codes[train], column[train]) for column in factors.T]
     importance = np.stack([_importances(model) for model in models], axis=1)
     scores = [model.score(codes[test], column[test]) for model, column in zip(models, factors.T, strict=True)]
+    by_factor = importance.sum(axis=0) if weigh_factors else np.ones(importance.shape[1])
     return DCI(
-        disentanglement=float(_average(_concentration(importance), importance.sum(axis=1))),
-        completeness=float(np.mean(_concentration(importance.T))),
+        disentanglement=_average(_concentration(importance), importance.sum(axis=1)),
+        completeness=_average(_concentration(importance.T), by_factor),
         informativeness=float(np.mean(scores)),
     )
 
