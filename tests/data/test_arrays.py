@@ -5,6 +5,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
+import toys
 
 import vae
 from vae.data import array_splits, feeds
@@ -158,6 +159,21 @@ def test_a_file_that_is_too_large_stays_on_the_disk(tmp_path, monkeypatch):
     np.testing.assert_array_equal(gather(splits.train.arrays, rows)["x"], np.asarray(want.train.arrays["x"])[rows])
     for split in SPLITS:
         assert feed_digest(getattr(splits, split)) == feed_digest(getattr(want, split)), "as the device has them"
+
+
+def test_training_from_the_disk_and_from_memory_is_the_same(tmp_path, monkeypatch):
+    x = np.random.default_rng(2).normal(size=(60, 4))
+    np.save(tmp_path / "a.npy", x)
+    arguments = {"context": np.arange(60.0), "standardise": False}
+
+    def params(source):
+        data = array_splits(source, **arguments)
+        experiment = vae.Experiment(data=data, model=toys.linear_gaussian(), steps=4, batch_size=8, settings={"beta": 1.0})
+        return vae.fit(experiment, None, vae.Host(progress=False)).state.params
+
+    want = params(x)
+    monkeypatch.setattr(feeds, "RESIDENT_BYTES", 100)
+    jax.tree.map(np.testing.assert_array_equal, params(str(tmp_path / "a.npy")), want)
 
 
 # What does not fit
