@@ -9,7 +9,7 @@ import pytest
 
 import vae
 from experiments import train
-from vae.command.runs import experiment_of_run, rates_of_run
+from vae.command.runs import conditioning_of, experiment_of_run, rates_of_run
 from vae.trained import Trained
 from vae.training.digest import tree_sha256
 from vae.training.load import load_run
@@ -107,3 +107,9 @@ def test_data_that_are_arrays_are_sampled_and_evaluated_by_their_owner(vae_comma
     assert not (tmp_path / "run" / "figures" / "samples.png").exists(), "the data are no images"
     with np.load(tmp_path / "run" / "figures" / "samples.npz") as drawn:
         assert (drawn["images"].shape, drawn["latents"].shape) == ((3, 5), (3, 2))
+
+
+@pytest.mark.parametrize("conditional", [False, True, "integer"])
+def test_images_are_conditioned_on_as_the_run_was(conditional):
+    spec = vae.data.image_splits("digits", conditional=conditional).train.spec
+    assert conditioning_of(spec.context) == conditional

@@ -5,6 +5,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
+import toys
 
 import vae
 from vae.data import array_splits, feeds
@@ -161,6 +162,21 @@ def test_a_file_that_is_too_large_stays_on_the_disk(tmp_path, monkeypatch):
         assert feed_digest(getattr(splits, split)) == feed_digest(getattr(want, split)), "as the device has them"
 
 
+def test_training_from_the_disk_and_from_memory_is_the_same(tmp_path, monkeypatch):
+    x = np.random.default_rng(2).normal(size=(60, 4))
+    np.save(tmp_path / "a.npy", x)
+    arguments = {"context": np.arange(60.0), "standardise": False}
+
+    def params(source):
+        data = array_splits(source, **arguments)
+        experiment = vae.Experiment(data=data, model=toys.linear_gaussian(), steps=4, batch_size=8, settings={"beta": 1.0})
+        return vae.fit(experiment, None, vae.Host(progress=False)).state.params
+
+    want = params(x)
+    monkeypatch.setattr(feeds, "RESIDENT_BYTES", 100)
+    jax.tree.map(np.testing.assert_array_equal, params(str(tmp_path / "a.npy")), want)
+
+
 # What does not fit
 
 
@@ -180,7 +196,7 @@ def test_a_file_that_is_too_large_stays_on_the_disk(tmp_path, monkeypatch):
         (VECTORS, {"labels": np.zeros((100, 1, 1))}, r"the labels of the data have shape \(100, 1, 1\)"),
         (TOKENS, {"lengths": np.full(60, 6)}, "lengths has 6 in row 1; wanted a whole number from 0 to 5"),
         (TOKENS, {"lengths": np.full((60, 1), 2)}, r"lengths has shape \(60, 1\); wanted"),
-        (TOKENS[:, 0], {"lengths": np.full(60, 2)}, r"lengths are given for x of shape \(60,\)"),
+        (TOKENS[:, 0], {"lengths": np.full(60, 2)}, r"the x of the data has shape \(60,\), wanted \(rows, ...\)"),
         (TOKENS, {"observed": np.ones((60, 4))}, r"observed has shape \(60, 4\); wanted that of x, \(60, 5\)"),
         (TOKENS, {"observed": TOKENS}, "observed holds other values than true and false"),
         ({"x": VECTORS, "contxt": VECTORS}, {}, "an entry 'contxt': did you mean 'context'"),
@@ -195,7 +211,8 @@ def test_a_file_that_is_too_large_stays_on_the_disk(tmp_path, monkeypatch):
         ),
         ([[1, 2], [3]], {}, "the x of the data has rows of different lengths: pad them, and give lengths"),
         (np.array(["a", "b"]), {}, "the x of the data is <U1 of shape"),
-        (VECTORS[:0], {}, "the data are empty"),
+        (VECTORS[:0], {}, r"the x of the data has shape \(0, 3\), which is empty"),
+        (VECTORS, {"context": np.where(VECTORS > 1, np.nan, VECTORS)}, "the contexts of the data hold nan in row"),
         ("missing.csv:", {}, "there is no file 'missing.csv:'"),
     ],
 )
@@ -215,3 +232,11 @@ def test_files_that_are_no_arrays_are_refused(tmp_path):
             array_splits(str(tmp_path / name))
     with pytest.raises(TypeError, match="the data are a int; wanted an array"):
         array_splits(3)
+
+
+def test_rows_that_lie_on_the_disk_can_be_put_on_the_device():
+    picked = Picked(VECTORS, np.array([5, 2, 9]))
+    resident = feeds.feed(picked, resident=True)
+    assert isinstance(resident.arrays, jax.Array)
+    np.testing.assert_array_equal(resident.arrays, VECTORS[[5, 2, 9]])
+    np.testing.assert_array_equal(picked[1:], VECTORS[[2, 9]])

@@ -32,6 +32,7 @@ def test_the_split_of_a_row_does_not_depend_on_where_it_stands_and_equal_rows_sh
     assert len(found) == len(set(rows)), "a row stands in two splits"
     parts = split_by_content(digests(rows), FRACTIONS)
     assert sorted(np.concatenate(list(parts.values()))) == list(range(len(rows)))
+    assert all(len(parts[name]) <= round(fraction * len(rows)) for name, fraction in FRACTIONS.items())
 
 
 def test_parts_have_their_size_and_none_moves_with_a_later_fraction():
@@ -79,6 +80,14 @@ def test_an_empty_split_is_refused(size, fraction, message):
         cut_by_content("it", {"train": size}, lambda: np.arange(size), fraction)
 
 
+def test_equal_rows_that_would_fill_a_split_are_training_rows_and_warned_of():
+    rows = np.concatenate([np.arange(80), np.full(20, 200)])[:, None]
+    with pytest.warns(UserWarning, match="20 rows of it are equal and stay together, more than the 10 that a split has"):
+        parts = cut_by_content("it", {"train": 100}, lambda: digests(rows), 0.1)
+    assert {split: len(part) for split, part in parts.items()} == {"train": 80, "validation": 10, "test": 10}
+    assert set(range(80, 100)) <= set(parts["train"])
+
+
 def test_rows_that_are_all_equal_cannot_be_cut():
-    with pytest.raises(ValueError, match=r"the train split of it is empty .* give more distinct rows"):
+    with pytest.raises(ValueError, match=r"the validation split of it is empty .* give more distinct rows"):
         cut_by_content("it", {"train": 50}, lambda: np.zeros(50), 0.1)

@@ -61,6 +61,8 @@ def test_the_kinds_of_columns_are_found_and_can_be_said():
     visits = table_splits(TABLE, columns=["visits"], categorical="visits").train.spec.columns[0]
     assert visits.categories == tuple(str(number) for number in np.unique(TABLE["visits"]))
     assert table_splits(TABLE, columns=["height", "income"]).train.spec.space == "real"
+    halves = {"half": np.arange(ROWS) % 4 / 2 - 1, "height": TABLE["height"]}
+    assert table_splits(halves, categorical="half").train.spec.columns[0].categories == ("-1", "-0.5", "0", "0.5")
 
 
 def test_x_holds_the_columns_in_their_own_units_and_categories_as_codes():
@@ -191,6 +193,7 @@ def test_a_file_and_what_it_holds_give_the_same_feeds(tmp_path):
         (changed("visits", 4, 2**24 + 1), {}, "'visits' holds 16777217 in row 5; wanted whole numbers up to 16777216"),
         (changed("height", 4, np.inf), {}, "'height' holds inf in row 5; wanted finite numbers"),
         (changed("height", 4, 1e39), {}, r"'height' holds .*e\+38 in row 5; wanted finite numbers"),
+        ({**TABLE, "time": 1e9 + TABLE["income"]}, {}, r"'time' varies by .* about 100000000\d.*: subtract a constant"),
         (changed("height", 9, np.nan), {}, "'height' has no value in row 10: say missing='mask'"),
         (changed("town", 9, ""), {}, "'town' has no value in row 10"),
         (changed("town", 9, ""), {"missing": "mask", "context": "town"}, "'town' has no value in row 10: fill it"),

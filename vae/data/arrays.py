@@ -107,13 +107,20 @@ def plain_part(what: str, part: Mapping[str, Any]) -> dict[str, Any]:
         field: jax.tree.map(partial(plain, field, what), value) if is_tree[field] else plain(field, what, value)
         for field, value in part.items()
     }
-    rows = len(arrays["x"])
-    if rows == 0:
-        raise ValueError(f"{what} are empty: wanted at least one row.")
+    x = arrays["x"]
+    if x.size == 0 or x.ndim < 2:
+        wanted = (
+            "wanted (rows, ...), such as x[:, None] for one number a row"
+            if x.size
+            else "which is empty: wanted at least one row"
+        )
+        raise ValueError(f"the x of {what} has shape {x.shape}, {wanted}.")
     for field, tree in arrays.items():
         for leaf in jax.tree.leaves(tree):
-            if len(leaf) != rows:
-                raise ValueError(f"{what} have {rows} rows of x but {len(leaf)} of {field}: give one for each.")
+            if len(leaf) != len(x):
+                raise ValueError(f"{what} have {len(x)} rows of x but {len(leaf)} of {field}: give one for each.")
+            if field == "context" and leaf.dtype.kind == "f":
+                require_space(leaf, "real", f"the contexts of {what}")
     return arrays
 
 
@@ -147,8 +154,6 @@ def with_mask(part: Mapping[str, Any], missing: str) -> dict[str, Any]:
     x, rest = part["x"], {field: value for field, value in part.items() if field not in ("lengths", "observed")}
     seen = ~np.isnan(x) if missing == "mask" else np.ones(x.shape, bool)
     if "lengths" in part:
-        if x.ndim < 2:
-            raise ValueError(f"lengths are given for x of shape {x.shape}; wanted (rows, steps, ...).")
         require_lengths(part["lengths"], x.shape[1])
         seen &= trailing(np.arange(x.shape[1]) < part["lengths"][:, None], x.ndim)
     if "observed" in part:

@@ -16,6 +16,9 @@ KINDS: tuple[DataSpace, ...] = ("real", "binary", "count", "tokens")
 MANY = 20
 """More different texts than this, and than half of the rows, are names or remarks and no categories, unless it is said."""
 
+LOST = 0.01
+"""Rounding to float32 may be this part of a real column's standard deviation."""
+
 Place = Callable[[int], str]
 
 
@@ -39,7 +42,7 @@ def encode(name: str, raw: RawColumn, said: str | None, place: Place) -> Encoded
 
     place: from the index of a row to its words, "row 3".
     Raises a ValueError for numbers among texts, texts among numbers, more texts than are categories, values that the kind does
-    not have, and a column without any value.
+    not have, numbers that vary too little for float32, and a column without any value.
     """
     require_one_of(f"the kind of the column {name!r}", said, (None, *KINDS))
     kind = next((known for known in KINDS if known == said), None)
@@ -91,6 +94,12 @@ def from_numbers(name: str, raw: np.ndarray, kind: DataSpace | None, place: Plac
         if np.any(bad):
             row = int(np.flatnonzero(observed)[np.argmax(bad)])
             raise ValueError(f"the column {name!r} holds {raw[row]:.17g} in {place(row)}; wanted {wanted}.")
+    varies = kind == "real" and len(seen) > 0 and np.ptp(seen) > 0
+    if varies and np.std(seen.astype(np.float32) - seen) > LOST * np.std(seen):
+        raise ValueError(
+            f"the column {name!r} varies by {np.std(seen):.3g} about {np.mean(seen):.10g}, of which float32 loses too much: "
+            "subtract a constant from it."
+        )
     return Encoded(Column(name, kind), np.where(observed, raw, 0).astype(np.float32), observed)
 
 
@@ -99,7 +108,7 @@ def number_texts(raw: np.ndarray) -> Texts:
     found, codes = np.unique(raw[~np.isnan(raw)], return_inverse=True)
     all_codes = np.full(len(raw), -1, np.int64)
     all_codes[~np.isnan(raw)] = codes
-    return Texts(all_codes, tuple(f"{number:.17g}" for number in found))
+    return Texts(all_codes, tuple(str(int(number) if number.is_integer() else number) for number in found.tolist()))
 
 
 def require_known(encoded: Encoded, rows: Mapping[str, np.ndarray], place: Place) -> None:

@@ -1,6 +1,7 @@
 """The cut into splits by what a row holds: the same row lands in the same split wherever it stands, and equal rows together."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -18,7 +19,8 @@ def cut_by_content(
 
     sizes:   rows of each given split, "train" among them; the rows of the splits stand one after another.
     digests: () -> a number for each training row, by its content.
-    Raises a ValueError for a fraction outside (0, 1) and where a split would be empty.
+    Raises a ValueError for a fraction outside (0, 1) and where a split would be empty; warns where equal rows
+    are more than a split has room for.
     """
     if not 0 < validation_fraction < 1:
         raise ValueError(f"validation_fraction is {validation_fraction}, wanted a number between 0 and 1, such as 0.1.")
@@ -27,28 +29,47 @@ def cut_by_content(
     missing = {
         split: part for split, part in (("test", TEST_FRACTION), ("validation", validation_fraction)) if split not in sizes
     }
+    found = digests() if missing else np.zeros(0)
     if missing:
-        pieces = split_by_content(digests(), missing)
-        parts |= {split: parts["train"][rows] for split, rows in pieces.items()}
+        parts |= {split: parts["train"][rows] for split, rows in split_by_content(found, missing).items()}
     for split in SPLITS:
         if len(parts[split]) == 0:
             raise ValueError(
                 f"the {split} split of {what} is empty ({sizes['train']} rows to cut, validation_fraction "
                 f"{validation_fraction}): give more distinct rows, another fraction, or the splits themselves."
             )
+    if missing:
+        warn_of_repetition(what, found, min(round(fraction * len(found)) for fraction in missing.values()))
     return {split: parts[split] for split in SPLITS}
+
+
+def warn_of_repetition(what: str, digests: np.ndarray, smallest: int) -> None:
+    """Warn where equal rows are more than a split has room for: none of them is ever validated or tested then."""
+    most = int(np.max(np.unique(digests, return_counts=True)[1]))
+    if most > smallest:
+        warnings.warn(
+            f"{most} rows of {what} are equal and stay together, more than the {smallest} that a split has: they are training "
+            "rows, and none is validated or tested; give the splits themselves if that matters.",
+            stacklevel=4,
+        )
 
 
 def split_by_content(digests: np.ndarray, fractions: Mapping[str, float]) -> dict[str, np.ndarray]:
     """Cut rows into named parts and the rest, "train", by their digests; each part ascending.
 
-    Rows are dealt in the order of their digests, those with one digest together, so that a part has round(fraction * rows)
-    members, and more only where equal rows stand at its end. A part does not move when the fraction of a later one changes.
+    A part takes rows in the order of their digests until it has round(fraction * rows), those with one digest all or none:
+    more equal rows than it has room for are left to the next part. No part moves when the fraction of a later one changes.
     """
     _, group, counts = np.unique(digests, return_inverse=True, return_counts=True)
-    ends = np.cumsum([round(fraction * len(digests)) for fraction in fractions.values()])
-    part = np.searchsorted(ends, np.cumsum(counts) - counts, side="right")[group]
-    return {name: np.flatnonzero(part == i) for i, name in enumerate([*fractions, "train"])}
+    part = np.full(len(counts), len(fractions))
+    for i, fraction in enumerate(fractions.values()):
+        room = round(fraction * len(digests))
+        for free in np.flatnonzero(part == len(fractions)).tolist():
+            if room >= counts[free]:
+                part[free], room = i, room - counts[free]
+            if room == 0:
+                break
+    return {name: np.flatnonzero(part[group] == i) for i, name in enumerate([*fractions, "train"])}
 
 
 def row_digests(*parts: np.ndarray) -> np.ndarray:

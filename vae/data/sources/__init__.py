@@ -1,4 +1,7 @@
-"""Where data come from, one source a file. A new source is a file with a `SOURCE` and a line in `SOURCES`."""
+"""Where data come from, one source a file. A new source of images is a file with a `SOURCE` and a line in `SOURCES`.
+
+Tables and arrays are read by `columns` and `arrays`.
+"""
 
 import difflib
 from pathlib import Path
