@@ -170,6 +170,14 @@ def test_a_variant_that_would_fail_is_refused_before_any_is_trained(monkeypatch,
         compare({"plain": PLAIN, "odd": PLAIN._replace(**changed)})
 
 
+@pytest.mark.filterwarnings("ignore:.*what is logged is called score:RuntimeWarning")
+def test_there_is_no_nll_to_compare_of_bits_under_a_density(monkeypatch):
+    monkeypatch.setattr(comparing, "sweep", lambda *args, **kwargs: pytest.fail("trained"))
+    bits = (X > 0).astype(np.float32)
+    with pytest.raises(ValueError, match=r"odd: the data are zeros and ones, and the likelihood Normal .* no NLL to compare"):
+        compare({"odd": PLAIN._replace(data=vae.data.Splits(train=bits[:40], test=bits[40:]))})
+
+
 def test_all_are_charged_as_the_first_variant_unless_told_otherwise(monkeypatch):
     first = PLAIN._replace(model=WRAPPED, objective=vae.elbo(vae.objectives.log_ratio))
     variants = {"first": first._replace(steps=1), "second": PLAIN._replace(steps=1)}

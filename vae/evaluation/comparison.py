@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from vae.claims import why_not_of
 from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import elbo_terms, importance_sampled_evidence, rates_of
 from vae.evaluation.examples import Examples
-from vae.evaluation.latents import active_units, encode
+from vae.evaluation.latents import active_units, encode, structure_of, unit_groups
 from vae.objectives import Rate, analytic, total_rate
 from vae.trained import Trained
 from vae.visualise.comparisons import Interval, intervals
@@ -58,10 +59,13 @@ def measure(runs: Sequence[Trained], examples: Examples, *, samples: int, rates:
 def require_measurable(trained: Trained, examples: Examples, *, samples: int, rates: Rate | Sequence[Rate] = analytic) -> None:
     """Refuse, from shapes alone, what `measure` would refuse of a run; nothing is computed.
 
-    trained: its arrays may be ShapeDtypeStructs. Raises ValueError for examples of another shape, TypeError where a group has
-    no such rate or the evidence cannot be estimated.
+    trained: its arrays may be ShapeDtypeStructs. Raises ValueError for examples of another shape and for data that the
+    likelihood is none of, TypeError where a group has no such rate or the evidence cannot be estimated.
     """
     jax.eval_shape(lambda run: _on_device(run, examples, samples, rates), trained)
+    likelihood = structure_of(trained, examples.x, examples.context).likelihood
+    if trained.spec is not None and (why := why_not_of(likelihood, trained.spec.space)):
+        raise ValueError(f"{why}, so that there is no NLL to compare; convert the data, or take a likelihood of them.")
 
 
 def _on_device(trained: Trained, examples: Examples, samples: int, rates: Rate | Sequence[Rate]) -> tuple:
@@ -76,9 +80,10 @@ def _on_device(trained: Trained, examples: Examples, samples: int, rates: Rate |
 def _measure_one(trained: Trained, examples: Examples, samples: int, rates: Rate | Sequence[Rate]) -> Measured:
     """The numbers of one run, without the axis of runs."""
     terms, evidence, means = _on_device(trained, examples, samples, rates)
+    units = unit_groups(structure_of(trained, examples.x, examples.context))
     error = np.asarray(evidence.monte_carlo_error, np.float64)
     scores = {
-        "active_units": np.float64(sum(int(active_units(group).sum()) for group in means)),
+        "active_units": np.float64(sum(int(active_units(means[group]).sum()) for group in units)),
         "nll_se_mc": np.sqrt(np.sum(np.square(error))) / error.size,
     }
     return Measured(

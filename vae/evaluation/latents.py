@@ -10,11 +10,12 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from vae.discrepancies import ACTIVE_VARIANCE
+from vae.distributions.base import is_continuous
 from vae.evaluation.batches import map_examples
 from vae.evaluation.examples import Examples
 from vae.evaluation.rows import checked
 from vae.trained import Trained
-from vae.types import Key, PyTree
+from vae.types import Key, PyTree, Trace
 
 
 @checked
@@ -55,3 +56,14 @@ def active_units(
 ) -> Bool[Array, "*latent"]:
     """Whether Var_x E_q[z | x] exceeds the threshold, per dimension. (Burda et al. 2016, section 5.)"""
     return jnp.var(means, axis=0) > threshold
+
+
+def structure_of(trained: Trained, x: PyTree, context: PyTree) -> Trace:
+    """What one pass through the model gives of one example, without its numbers: found without computing anything."""
+    first = jax.tree.map(lambda leaf: leaf[0], (x, context))
+    return jax.eval_shape(lambda trained, example: trained.infer(*example)(jax.random.key(0)), trained, first)
+
+
+def unit_groups(trace: Trace) -> list[int]:
+    """The groups whose dimensions are units: those of real numbers, not classes and codes."""
+    return [group for group, latent in enumerate(trace.latents) if is_continuous(latent.posterior)]

@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike
 
 from vae.claims import Claim, claim_of, why_unweighted
 from vae.discrepancies import ACTIVE_KL, ACTIVE_VARIANCE
-from vae.distributions import is_continuous
 from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, rates_of
-from vae.evaluation.latents import active_units, encode
+from vae.evaluation.latents import active_units, encode, structure_of, unit_groups
 from vae.evaluation.pareto import UNRELIABLE
 from vae.evaluation.rows import require_examples, require_key
 from vae.objectives import analytic, log_ratio, no_rate, total_rate
@@ -101,7 +100,7 @@ def units(trace: Trace, means: Sequence[Array], terms: Terms | None) -> dict[str
 
     terms: whose rates are KL; by KL only where there are any, and one for each dimension of every group of real numbers.
     """
-    own = [group for group, latent in enumerate(trace.latents) if is_continuous(latent.posterior)]
+    own = unit_groups(trace)
     rates = [] if terms is None else [np.mean(np.asarray(terms.rates[group]), axis=0) for group in own]
     by_dimension = bool(rates) and all(rate.shape == means[group].shape[1:] for rate, group in zip(rates, own, strict=True))
     return {
@@ -140,12 +139,6 @@ def bits_per_dim(evidence: Evidence, data: Data, *, in_space: bool) -> dict[str,
     meaningful = in_space and data.space in DISCRETE and data.shape
     nll = -float(np.mean(np.asarray(evidence.log_evidence, np.float64)))
     return {"bits_per_dim": nll / (math.prod(data.shape) * math.log(2.0)) if meaningful else None}
-
-
-def structure_of(trained: Trained, x: PyTree, context: PyTree) -> Trace:
-    """What one pass through the model gives of one example, without its numbers: found without computing anything."""
-    first = jax.tree.map(lambda leaf: leaf[0], (x, context))
-    return jax.eval_shape(lambda trained, example: trained.infer(*example)(jax.random.key(0)), trained, first)
 
 
 def can_be_charged(trace: Trace, rates: Any) -> bool:
