@@ -5,8 +5,8 @@
 
 Held-out NLL, in nats per row and the columns' own units, of a VAE, a Gaussian with a full covariance and probabilistic PCA:
 60 % of the rows to train on, 20 % to choose on (shrinkage, components; the VAE's likelihood, latent dimensions and step), 20 %
-to test on. The baselines are exact and have no seed. Expected: four nats for the VAE on breast
-cancer, half a nat on diabetes, nothing on wine. (Tipping & Bishop 1999.)
+to test on. The baselines are exact and have no seed. Expected: the VAE gains four nats on breast cancer, half a nat on
+diabetes, nothing on wine. (Tipping & Bishop 1999.)
 """
 
 from dataclasses import dataclass, replace
