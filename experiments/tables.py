@@ -1,11 +1,12 @@
 """Does a VAE say more of small tables of real numbers than a Gaussian does?
 
-    python -m experiments.tables                 minutes on two cores; numbers in RESULTS.md
+    python -m experiments.tables                 5 minutes of processor time; numbers in RESULTS.md
     python -m experiments.tables --smoke         seconds, numbers without meaning
 
 Held-out NLL, in nats per row and the columns' own units, of a VAE, a Gaussian with a full covariance and probabilistic PCA:
 60 % of the rows to train on, 20 % to choose on (shrinkage, components; the VAE's likelihood, latent dimensions and step), 20 %
-to test on. The baselines are exact and have no seed. Expected: few rows favour the Gaussian. (Tipping & Bishop 1999.)
+to test on. The baselines are exact and have no seed. Expected: the VAE gains four nats on breast cancer, half a nat on
+diabetes, nothing on wine. (Tipping & Bishop 1999.)
 """
 
 from dataclasses import dataclass, replace
@@ -37,10 +38,10 @@ class Config:
     """The flags of the experiment."""
 
     tables: tuple[str, ...] = tuple(TABLES)
-    latent_dims: tuple[int, ...] = (1, 2, 4, 8)
+    latent_dims: tuple[int, ...] = (2, 8, 16)
     likelihoods: tuple[str, ...] = ("normal_learned_std", "normal_common_std")
     hidden: tuple[int, ...] = (64,)
-    steps: int = 4_000
+    steps: int = 6_000
     learning_rate: float = 2e-3
     weight_decay: float = 0.1
     seeds: int = 3

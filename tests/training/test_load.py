@@ -75,6 +75,7 @@ def test_a_model_from_outside_is_loaded_in_a_fresh_process(tmp_path, outside):
     chex.assert_trees_all_equal(vae.load(tmp_path / "run", "latest").params, fitted.params)
 
 
+@pytest.mark.filterwarnings("ignore:the data are real numbers in")
 def test_a_run_that_named_no_likelihood_when_bernoulli_was_the_default_is_loaded(tmp_path):
     gray = vae.data.feed(np.asarray(X - X.min()) / np.ptp(X), spec=vae.Data((4,), "unit_interval"))
     model = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4], likelihood="bernoulli")
