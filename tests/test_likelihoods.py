@@ -15,7 +15,7 @@ from vae.special import smooth_bound
 SHAPE = (3, 2, 3)
 FAMILIES = {
     "bernoulli": (likelihoods.bernoulli(SHAPE), SHAPE, "binary"),
-    "continuous bernoulli": (likelihoods.continuous_bernoulli(SHAPE), SHAPE, "real"),
+    "continuous bernoulli": (likelihoods.continuous_bernoulli(SHAPE), SHAPE, "unit_interval"),
     "normal": (likelihoods.normal(SHAPE, log_std=-1.0), SHAPE, "real"),
     "learned std": (likelihoods.normal_learned_std(SHAPE), (3, 2, 6), "real"),
     "shared std": (likelihoods.normal_shared_std(SHAPE), (3, 2, 6), "real"),

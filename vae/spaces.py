@@ -64,7 +64,7 @@ WORDS: Mapping[DataSpace, Words] = {
     "uint8": Words("whole numbers from 0 to 255", ("discretised_logistic", "discretised_logistic_mixture")),
     "real": Words("real numbers", ("normal_learned_std", "normal")),
     "count": Words("counts", ("negative_binomial", "poisson")),
-    "tokens": Words("classes", ("categorical",)),
+    "tokens": Words("classes", ("tokens",)),
     "mixed": Words("columns of several kinds", ("mixed",)),
 }
 """By space."""

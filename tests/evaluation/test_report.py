@@ -16,9 +16,10 @@ from vae.evaluation.annealing import Annealing, annealed_evidence
 from vae.evaluation.annealing_paths import from_posterior
 from vae.evaluation.arrays import standard_error
 from vae.evaluation.evidence import Evidence
-from vae.evaluation.report import OF_THE_BOUND, bits_per_dim, compact, evidence_summary, report
+from vae.evaluation.report import OF_THE_BOUND, bits_per_dim, compact, entries_scored, evidence_summary, report
 from vae.objectives import analytic, no_rate
 from vae.reports.evaluation import bound, rows
+from vae.spaces import DISCRETE
 from vae.trained import Trained
 from vae.types import Data
 
@@ -59,8 +60,16 @@ def test_outside_the_likelihoods_space_there_is_only_a_cross_entropy():
     ],
 )
 def test_bits_per_dimension_only_where_they_mean_something(space, in_space, meaning):
-    found = bits_per_dim(EVIDENCE, Data(shape=(2, 3, 1), space=space), in_space=in_space)["bits_per_dim"]
+    found = bits_per_dim(EVIDENCE, 6.0, meaningful=in_space and space in DISCRETE)["bits_per_dim"]
     assert found == (pytest.approx(12.0 / (6 * math.log(2))) if meaning else None)
+
+
+def test_missing_entries_are_no_dimensions():
+    data = Data(shape=(2, 3), space="tokens")
+    mask = np.array([[[1, 1, 0], [0, 0, 0]], [[1, 1, 1], [1, 0, 0]]], bool)
+    assert entries_scored(data, ()) == 6.0
+    assert entries_scored(data, {"observed": mask}) == 3.0
+    assert entries_scored(data, {"observed": mask[:, :, 0]}) == 4.5, "a mask of the first axes"
 
 
 def images(space):

@@ -239,6 +239,11 @@ def spec_of(train: Mapping[str, Any], space: DataSpace, tokens: int, standardise
     return Data(shape=tuple(train["x"].shape[1:]), space=space, mean=jnp.asarray(mean), scale=scale)
 
 
+def spec_of_array(train: Any, space: DataSpace) -> Data:
+    """What a model has to know of a plain array of training examples of that space."""
+    return spec_of({"x": train}, space, 0, standardise=True)
+
+
 def feed_of(part: Mapping[str, Any], spec: Data, label_names: Sequence[str], resident: bool | None) -> Feed:
     """The feed of one split."""
     stored = {name: part[field] for field, name in STORED.items() if field in part}

@@ -16,6 +16,7 @@ from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evi
 from vae.evaluation.latents import active_units, encode, structure_of, unit_groups
 from vae.evaluation.pareto import UNRELIABLE
 from vae.evaluation.rows import require_examples, require_key
+from vae.models.missing import OBSERVED, may_be_missing
 from vae.objectives import analytic, log_ratio, no_rate, total_rate
 from vae.spaces import DISCRETE, is_likelihood
 from vae.trained import Trained
@@ -73,7 +74,9 @@ def report(
     else:
         evidence = importance_sampled_evidence(trained, x, evidence_key, samples=samples, context=context)
         in_space = is_likelihood(data.space, trace.likelihood.data_space)
-        bound = evidence_summary(evidence, samples, in_space=in_space) | bits_per_dim(evidence, data, in_space=in_space)
+        bound = evidence_summary(evidence, samples, in_space=in_space) | bits_per_dim(
+            evidence, entries_scored(data, context), meaningful=in_space and data.space in DISCRETE
+        )
     found = terms_summary(terms, claim, charged) | units(trace, means, terms if charged and claim.rate == "kl" else None)
     return {"examples": len(jax.tree.leaves(x)[0]), **found, **bound}
 
@@ -134,11 +137,23 @@ def share_unreliable(pareto_k: ArrayLike | None) -> float | None:
     return None if np.all(np.isnan(shapes)) else float(np.mean(shapes > UNRELIABLE))
 
 
-def bits_per_dim(evidence: Evidence, data: Data, *, in_space: bool) -> dict[str, float | None]:
-    """NLL / (D ln 2), for data of a discrete space under a likelihood of them; None where a density has no such scale."""
-    meaningful = in_space and data.space in DISCRETE and data.shape
+def bits_per_dim(evidence: Evidence, entries: float, *, meaningful: bool) -> dict[str, float | None]:
+    """NLL / (D ln 2) with the D entries of an example that are scored; None where it is not meaningful.
+
+    meaningful: whether the data are of a discrete space and the likelihood is one of them: a density has no such scale.
+    """
     nll = -float(np.mean(np.asarray(evidence.log_evidence, np.float64)))
-    return {"bits_per_dim": nll / (math.prod(data.shape) * math.log(2.0)) if meaningful else None}
+    return {"bits_per_dim": nll / (entries * math.log(2.0)) if meaningful and entries else None}
+
+
+def entries_scored(data: Data, context: PyTree) -> float:
+    """How many entries of x an example has, on the average over examples; those that are missing are none."""
+    if not data.shape:
+        return 0.0
+    if not may_be_missing(context):
+        return float(math.prod(data.shape))
+    observed = np.asarray(context[OBSERVED], bool)
+    return float(observed.reshape(len(observed), -1).sum(axis=1).mean()) * math.prod(data.shape) / observed[0].size
 
 
 def can_be_charged(trace: Trace, rates: Any) -> bool:

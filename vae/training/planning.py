@@ -10,6 +10,7 @@ import numpy as np
 
 from vae import objectives
 from vae.claims import Claim
+from vae.data.arrays import spec_of_array
 from vae.data.dataset import Dataset
 from vae.data.feeds import Feed, Splits, each_feed, example_like, feed, gather
 from vae.data.values import find_space, union
@@ -157,17 +158,17 @@ def splits_of(data: Any) -> Splits:
     several = isinstance(train, Mapping) and bool(train) and all(isinstance(one, Feed) for one in train.values())
     if several:
         return Splits(dict(train), *(as_feed(part) for part in data[1:]))
-    return Splits(*(as_feed(part, space_in_common(data)) for part in data))
+    space = space_in_common(data)
+    spec = None if space is None else spec_of_array(train, space)
+    return Splits(*(as_feed(part, spec) for part in data))
 
 
-def as_feed(data: Any, space: DataSpace | None = None) -> Any:
+def as_feed(data: Any, spec: Data | None = None) -> Any:
     """A feed, or arrays as one; None stays None.
 
-    space: of arrays; where it is not given, what is found in them.
+    spec: of arrays; where it is not given, what is found in them.
     """
-    if data is None or isinstance(data, Feed):
-        return data
-    return feed(data) if space is None else feed(data, spec=Data(np.shape(data)[1:], space))
+    return data if data is None or isinstance(data, Feed) else feed(data, spec=spec)
 
 
 def space_in_common(splits: Splits) -> DataSpace | None:
