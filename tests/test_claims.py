@@ -13,7 +13,17 @@ from scipy.stats import norm
 import vae
 from vae import likelihoods
 from vae.claims import claim_of, require_scored
-from vae.distributions import AtSample, Bernoulli, Categorical, ContinuousBernoulli, Deterministic, Normal, Poisson
+from vae.distributions import (
+    Affine,
+    AtSample,
+    Bernoulli,
+    Categorical,
+    ContinuousBernoulli,
+    Deterministic,
+    Masked,
+    Normal,
+    Poisson,
+)
 from vae.evaluation.report import report
 from vae.models import latent_group
 from vae.objectives import analytic, geometric_jensen_shannon, log_ratio
@@ -206,3 +216,34 @@ def test_a_label_is_no_unit():
     names = set().union(*records)
     assert not {"active_units/0", "active_units_by_kl/0"} & names
     assert isinstance(group(Categorical(jnp.zeros(3)), Categorical(jnp.zeros(3))).posterior, Categorical)
+
+
+def test_behind_a_mask_and_other_units_a_likelihood_has_its_own_name():
+    inner = Normal(jnp.zeros(2), jnp.zeros(2))
+    likelihood = Masked(Affine(inner, jnp.zeros(2), jnp.ones(2)), jnp.ones(2, bool))
+    assert (
+        "the likelihood Normal is of real numbers"
+        in claim_of(trace_with(group(), likelihood=likelihood), analytic, "count").why
+    )
+
+
+# Columns
+
+
+def test_a_model_of_a_table_is_not_scored_on_another_one():
+    rng = np.random.default_rng(0)
+    table = {"a": rng.normal(size=60), "k": rng.choice(["x", "y"], 60)}
+    others = {
+        "kinds": ({"a": table["a"], "k": rng.normal(size=60)}, "where the model was built for the column 'k' .tokens of x, y."),
+        "categories": (
+            {"a": table["a"], "k": rng.choice(["x", "z"], 60)},
+            "have the column 'k' .tokens of x, z. where",
+        ),
+        "order": ({"k": table["k"], "a": table["a"]}, "the data have the column 'k' .* built for the column 'a' .real."),
+    }
+    splits = vae.data.table_splits(table)
+    model = vae.models.mlp(splits.train.spec, latent_dim=2, hidden=[4])
+    trained = vae.Trained(model, *model.init(jax.random.key(0)), spec=splits.train.spec)
+    for other, said in others.values():
+        with pytest.raises(ValueError, match=said):
+            vae.reports.evaluation.evaluate(trained, vae.data.table_splits(other), samples=2)

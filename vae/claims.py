@@ -9,7 +9,9 @@ left side is an "elbo" and the rates are a "kl". Otherwise they are a "score" an
 import warnings
 from typing import Any, NamedTuple
 
+from vae.distributions.affine import Affine
 from vae.distributions.base import is_density
+from vae.distributions.masked import Masked
 from vae.rates import Rates, is_kl
 from vae.spaces import WORDS, DataSpace, can_score, is_likelihood
 from vae.types import Trace
@@ -64,14 +66,21 @@ def why_unweighted(trace: Trace) -> str:
 
 def why_unscaled(likelihood: Any) -> str:
     """What to say of a likelihood that is no density."""
-    return f"the likelihood {type(likelihood).__name__} is no density: report a Normal with the sigma measured on training data"
+    return f"the likelihood {family_of(likelihood)} is no density: report a Normal with the sigma measured on training data"
 
 
 def why_not_of(likelihood: Any, space: DataSpace | None) -> str:
     """Why a likelihood is none of data of a space, "" where it is one."""
     if space is None or is_likelihood(space, likelihood.data_space):
         return ""
-    return f"the data are {WORDS[space].values}, and the likelihood {type(likelihood).__name__} is of {of(likelihood)}"
+    return f"the data are {WORDS[space].values}, and the likelihood {family_of(likelihood)} is of {of(likelihood)}"
+
+
+def family_of(likelihood: Any) -> str:
+    """What a likelihood is called, behind a mask and other units."""
+    while isinstance(likelihood, Masked | Affine):
+        likelihood = likelihood.base
+    return type(likelihood).__name__
 
 
 def of(likelihood: Any) -> str:

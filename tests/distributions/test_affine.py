@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from scipy import stats
 from unchecked import unchecked
 
-from vae.distributions import Affine, Bernoulli, Laplace, Masked, Mixed, MultivariateNormal, Normal
+from vae.distributions import Affine, Bernoulli, ContinuousBernoulli, Laplace, Masked, Mixed, MultivariateNormal, Normal
 
 MEAN, LOG_STD = jnp.array([0.3, -1.0, 2.0]), jnp.array([-0.5, 0.0, 0.4])
 SHIFT, SCALE = jnp.array([1e3, 0.0, -4.0]), jnp.array([50.0, 1.0, 1e-3])
@@ -76,6 +76,15 @@ def test_entries_that_are_not_moved_come_through_bit_for_bit():
         draw, plain = moved.sample(jax.random.key(seed)), base.sample(jax.random.key(seed))
         assert draw[1] == plain[1]
         assert_allclose(moved.element_log_prob(draw)[1], base.element_log_prob(plain)[1], rtol=0)
+
+
+def test_the_mask_goes_around_the_units():
+    with pytest.raises(TypeError, match="Affine got a Masked distribution; wanted the mask outside"):
+        family(Masked(Normal(MEAN, LOG_STD), jnp.ones(3, bool)))
+
+
+def test_what_leaves_the_unit_interval_is_a_real_number():
+    assert family(ContinuousBernoulli(MEAN)).data_space == "real"
 
 
 def test_probabilities_have_no_units():

@@ -136,6 +136,16 @@ def test_the_effective_chains_are_those_of_log_normal_weights():
     assert with_stated_error(jnp.full(10, 2.0))[0].monte_carlo_error == 0.0
 
 
+@pytest.mark.parametrize(
+    "log_weights",
+    [jnp.zeros(1000).at[0].set(20.0), jnp.full(16, -jnp.inf).at[0].set(0.0), jnp.full(16, -jnp.inf)],
+)
+def test_one_chain_that_holds_everything_states_no_error(log_weights):
+    found, effective = with_stated_error(log_weights)
+    assert effective < FEWEST_EFFECTIVE
+    assert jnp.isnan(found.monte_carlo_error)
+
+
 def test_few_effective_chains_are_said_once():
     settings = Annealing(2, 3, 1)
     with pytest.warns(RuntimeWarning, match=r"2 of 2 examples have fewer than 10 effective chains of 3") as caught:

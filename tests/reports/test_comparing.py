@@ -161,6 +161,11 @@ def with_prior_at_sample(trace):
         ({"settings": {"learning_rate": 1e-2, "gamma": 1.0}}, ValueError, "odd: nothing in this run reads gamma"),
         ({"data": NARROW, "model": MLP.model}, ValueError, r"odd: .*shape \(4,\).*wanted \(3,\)"),
         ({"model": WRAPPED, "objective": vae.elbo(vae.objectives.log_ratio)}, TypeError, "odd: .*closed form"),
+        (
+            {"data": vae.data.Splits(train=X[:40], test=X[39:59])},
+            ValueError,
+            "odd: its test data are others than those of the first",
+        ),
         ({"batch_size": 41}, ValueError, "odd: batch_size is 41, more than the 40 training examples"),
     ],
 )

@@ -5,8 +5,9 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from vae.distributions.base import DataSpace, distribution, is_density, is_reparameterised, require_value, shape_of
+from vae.distributions.base import DataSpace, distribution, is_density, is_reparameterised, of_base, require_value, shape_of
 from vae.distributions.factorised import require_factorised
+from vae.distributions.masked import Masked
 from vae.requirements import require_same_shape
 from vae.spaces import DISCRETE
 
@@ -24,7 +25,8 @@ class Affine:
     shift: what u = 0 stands for, the shape of a value.
     scale: what one unit of u is, positive, the same shape.
 
-    Raises TypeError for a base over a discrete space, whose probabilities know no scale; ValueError for shapes that differ.
+    Raises TypeError for a base over a discrete space, whose probabilities know no scale, and for one with a mask, which goes
+    around since what is missing has no scale to pay for; ValueError for shapes that differ.
     """
 
     base: Any  # Distribution, and the moments it has
@@ -33,26 +35,23 @@ class Affine:
 
     def __post_init__(self):
         require_same_shape("Affine", shift=self.shift, scale=self.scale)
+        if isinstance(self.base, Masked):
+            raise TypeError(
+                "Affine got a Masked distribution; wanted the mask outside: Masked(base=Affine(base, shift, scale), mask)."
+            )
         if self.base.data_space in DISCRETE:
             raise TypeError(
                 f"Affine got a {type(self.base).__name__} over the space {self.base.data_space}, whose probabilities have no "
                 "units; wanted a density of real numbers: leave the data as they are."
             )
 
+    reparameterised = of_base(is_reparameterised)
+    is_density = of_base(is_density)
+
     @property
     def data_space(self) -> DataSpace:
-        """That of the base."""
-        return self.base.data_space
-
-    @property
-    def reparameterised(self) -> bool:
-        """Whether the base is."""
-        return is_reparameterised(self.base)
-
-    @property
-    def is_density(self) -> bool:
-        """Whether the base is."""
-        return is_density(self.base)
+        """Real numbers, also where those of the base lie in an interval; columns of several kinds remain that."""
+        return "mixed" if self.base.data_space == "mixed" else "real"
 
     @property
     def mean(self) -> Float[Array, "*event"]:

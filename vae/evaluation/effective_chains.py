@@ -18,13 +18,17 @@ def with_stated_error(log_weights: Float[Array, "chains"]) -> tuple[Evidence, Fl
 
         C exp(-s^2),    s^2 = 2/C sum_c max(0, log w_c - median)^2
 
-    It is the effective size of log-normal weights with that spread above the median; those below it only lose. The size
-    (sum w)^2 / sum w^2 of the weights at hand would not do: it is large as well where every chain missed what counts, and the
-    error is then much too small.
+    or (sum w)^2 / sum w^2 where that is below ten too. The first is the effective size of log-normal weights with that spread above
+    the median; those below it only lose. The second alone would not do: it is large as well where every chain missed what
+    counts, and the error is then much too small. No chain counts where the median is minus infinity.
     """
     found = evidence_of(log_weights)
-    above = jnp.maximum(log_weights - jnp.median(log_weights), 0.0)
-    effective = log_weights.shape[0] * jnp.exp(-2.0 * jnp.mean(jnp.square(above)))
+    median = jnp.median(log_weights)
+    above = jnp.maximum(log_weights - jnp.where(jnp.isfinite(median), median, 0.0), 0.0)
+    spread = log_weights.shape[0] * jnp.exp(-2.0 * jnp.mean(jnp.square(above)))
+    few = found.effective_sample_size < FEWEST_EFFECTIVE
+    effective = jnp.where(few, jnp.minimum(spread, found.effective_sample_size), spread)
+    effective = jnp.where(jnp.isfinite(median), effective, 0.0)
     return found._replace(
         monte_carlo_error=jnp.where(effective < FEWEST_EFFECTIVE, jnp.nan, found.monte_carlo_error)
     ), effective

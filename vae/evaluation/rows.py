@@ -3,13 +3,14 @@
 import inspect
 from collections.abc import Callable
 from functools import wraps
+from itertools import zip_longest
 from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
 
 from vae.trained import Trained
-from vae.types import PyTree
+from vae.types import Column, Data, PyTree
 
 F = TypeVar("F", bound=Callable)
 
@@ -56,6 +57,33 @@ def require_examples(trained: Trained, x: PyTree, context: PyTree = ()) -> None:
             "x is one array with a leading axis of examples."
         )
     require_context(trained, context, shapes[0][0])
+
+
+def require_same_columns(trained: Trained, data: Data) -> None:
+    """Refuse data with other columns, categories or tokens than a model was built for, whose codes mean other things.
+
+    data: what is known of the data. Raises ValueError; where nothing is known of the model's (no spec), never.
+    """
+    if trained.spec is None:
+        return
+    if data.tokens != trained.spec.tokens:
+        raise ValueError(
+            f"the data have {data.tokens} tokens, and the model was built for {trained.spec.tokens}; give it the same ones."
+        )
+    pairs = zip_longest(data.columns, trained.spec.columns)
+    differing = next(((has, wanted) for has, wanted in pairs if has != wanted), None)
+    if differing is not None:
+        has, wanted = ("no column" if column is None else _in_words(column) for column in differing)
+        raise ValueError(
+            f"the data have {has} where the model was built for {wanted}; give data of the same columns, kinds and "
+            "categories, in the same order."
+        )
+
+
+def _in_words(column: Column) -> str:
+    """A column by its name, kind and categories."""
+    of = f" of {', '.join(column.categories)}" if column.categories else ""
+    return f"the column {column.name!r} ({column.space}{of})"
 
 
 def require_context(trained: Trained, context: PyTree, rows: int) -> None:

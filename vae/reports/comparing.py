@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from vae.data.feeds import Feed, Splits
 from vae.data.view import TEST_LIMIT
 from vae.evaluation.comparison import (
     COLUMNS,
@@ -23,9 +24,10 @@ from vae.evaluation.comparison import (
 )
 from vae.evaluation.examples import Examples
 from vae.rates import Rates, is_kl
-from vae.reports.evaluation import examples_of
+from vae.reports.evaluation import examples_of, test_feed
 from vae.trained import Trained
 from vae.training.experiment import Experiment, Host
+from vae.training.identity import feed_digest
 from vae.training.planning import objective_of, planned, splits_of
 from vae.training.reading import require_read
 from vae.training.sweeping import require_resident, seeds_of, sweep
@@ -215,7 +217,8 @@ def rates_of_first(first: Experiment) -> Rates:
 
 
 def require_comparable(variants: Mapping[str, Experiment], examples: Examples, samples: int, rates: Rates) -> None:
-    """Refuse, from shapes alone, a variant that could not be trained or measured; the error begins with its name."""
+    """Refuse, before anything is trained, a variant that could not be trained or measured; the error begins with its name."""
+    tested = test_feed(next(iter(variants.values())).data)
     for names in programs(variants):
         for name in names:
             with of_variant(name):
@@ -225,6 +228,16 @@ def require_comparable(variants: Mapping[str, Experiment], examples: Examples, s
                     require_read(plan)
                     trained = jax.eval_shape(plan.trained, jax.eval_shape(plan.start))
                     require_measurable(trained, examples, samples=samples, rates=rates)
+                require_same_test(plan.splits, tested)
+
+
+def require_same_test(splits: Splits, tested: Feed) -> None:
+    """Refuse a variant with test data of its own: those of the first may be among what it trains on, or in other units."""
+    own = test_feed(splits) if splits.test is not None else tested
+    if own is not tested and feed_digest(own) != feed_digest(tested):
+        raise ValueError(
+            "its test data are others than those of the first variant, on which all are measured; give all the same."
+        )
 
 
 @contextlib.contextmanager

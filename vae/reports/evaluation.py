@@ -13,6 +13,7 @@ from vae.data.feeds import Feed, Splits, gather, prepared
 from vae.data.view import TEST_LIMIT
 from vae.evaluation.examples import Examples
 from vae.evaluation.report import report as numbers_of
+from vae.evaluation.rows import require_same_columns
 from vae.rates import Rates, analytic
 from vae.reports.figures import figures_of
 from vae.trained import Trained
@@ -64,6 +65,7 @@ def evaluate(
     folder:  None for no figures.
     """
     report, splits = Report() if report is None else report, splits_of(splits)
+    require_same_columns(trained, test_feed(splits).spec)
     examples = examples_of(splits, limit)
     key = jax.random.key(EVALUATION_SEED)
     numbers = numbers_of(trained, examples.x, key, samples=samples, context=examples.context, rates=rates)
@@ -91,12 +93,18 @@ def examples_of(splits: Splits, limit: int = TEST_LIMIT) -> Examples:
 
     Raises ValueError where there is neither.
     """
-    feed = splits.test if splits.test is not None else splits.validation
-    if feed is None:
-        raise ValueError("the data have neither a test nor a validation split to evaluate on; give Splits(train, test=...).")
+    feed = test_feed(splits)
     batch = prepared(feed, jax.random.key(EVALUATION_SEED), jax.tree.map(jnp.asarray, gather(feed.arrays, slice(limit))))
     labels = None if feed.labels is None else feed.labels[:limit]
     return Examples(batch.x, batch.context, labels, feed.label_names)
+
+
+def test_feed(splits: Splits) -> Feed:
+    """The test split, the validation split where there is none; ValueError where there is neither."""
+    feed = splits.test if splits.test is not None else splits.validation
+    if feed is None:
+        raise ValueError("the data have neither a test nor a validation split to evaluate on; give Splits(train, test=...).")
+    return feed
 
 
 def training_pictures(train: Feed | Mapping[str, Feed]) -> np.ndarray | None:

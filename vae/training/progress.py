@@ -34,7 +34,8 @@ def progress_bar(first: int, last: int, *, enabled: bool = True) -> Iterator[Adv
 
 
 def headline(record: Record) -> str:
-    """The numbers beside the bar; an objective whose rate is no KL has no ELBO, and its log-likelihood stands there."""
-    names = {"ELBO": "elbo", "KL": "kl"} if "elbo" in record else {"log p(x|z)": "log_likelihood", "rate": "rate"}
-    shown = "  ".join(f"{label} {record[name]:8.2f}" for label, name in names.items())
+    """The numbers beside the bar; where there is no ELBO the score stands there, and none for what was not finite."""
+    names = {"ELBO": "elbo", "score": "score", "KL": "kl", "rate": "rate"}
+    values = {label: record[name] for label, name in names.items() if name in record}
+    shown = "  ".join(f"{label} {'none':>8}" if value is None else f"{label} {value:8.2f}" for label, value in values.items())
     return f"{shown}  {record['images_per_second']:8,.0f} images/s"
