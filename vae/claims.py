@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from vae.distributions.affine import Affine
 from vae.distributions.base import is_density
 from vae.distributions.masked import Masked
+from vae.objectives.observed import KnownValue
 from vae.rates import Rates, is_kl
 from vae.spaces import WORDS, DataSpace, can_score, is_likelihood
 from vae.types import Trace
@@ -46,10 +47,12 @@ def claim_by(rates: Rates) -> Claim:
 def claim_of(trace: Trace, rates: Rates, space: DataSpace | None) -> Claim:
     """What may be claimed of a model that gives such traces (shapes are enough) of data of a space; None: not known.
 
-    A model without latent groups costs nothing that is known: a code that it quantises has a price, log K nats of K equally
-    likely ones, which counts only where it is a group (`distributions.PointMass` under a `Categorical`).
+    A group that is observed costs -log p of its value, which is no KL; the bound is then one on log p(x, value). A model
+    without latent groups costs nothing that is known: a code that it quantises has a price, log K nats of K equally likely
+    ones, which counts only where it is a group (`distributions.PointMass` under a `Categorical`).
     """
-    rate = "kl" if trace.latents and is_kl(rates) else "rate"
+    observed = any(isinstance(latent.posterior, KnownValue) for latent in trace.latents)
+    rate = "kl" if trace.latents and is_kl(rates) and not observed else "rate"
     found = (claim_by(rates).why, why_unweighted(trace), why_not_of(trace.likelihood, space))
     return Claim(rate, next((why for why in found if why), ""))
 

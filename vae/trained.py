@@ -22,7 +22,7 @@ class Trained:
     params:      {"posterior": ..., "generative": ...}.
     model_state: what the model carries (codebook averages, batch statistics).
     settings:    the numbers that inference reads (a temperature), at the step of the parameters.
-    spec:        what the model was built for; structure. None where nothing is known of the data.
+    spec:        what the model was built for, without mean and scale; structure. None where nothing is known of the data.
 
     A pytree, so that it is one argument of a jitted function; the model and the spec are part of its structure.
     """

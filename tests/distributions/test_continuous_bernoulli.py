@@ -84,4 +84,4 @@ def test_sampler_has_the_distribution_and_its_gradient_the_mean():
 
 def test_mode_is_the_likelier_end():
     assert_allclose(ContinuousBernoulli(jnp.array([-1.0, 1.0])).mode, [0, 1])
-    assert ContinuousBernoulli.data_space == "real"
+    assert ContinuousBernoulli.data_space == "unit_interval"

@@ -190,3 +190,8 @@ def test_examples_are_evaluated_under_their_own_context():
     other = elbo_terms(LABELLED, X[:1], KEY, context=LABELS[1:2])
     np.testing.assert_allclose(terms.log_likelihood[0], alone.log_likelihood[0], rtol=1e-5)
     assert abs(float(terms.log_likelihood[0] - other.log_likelihood[0])) > 1e-3
+
+
+def test_a_number_is_no_rows():
+    with pytest.raises(ValueError, match="context is 3; wanted rows, an array with a leading axis of samples"):
+        rows_of(None, context=3)

@@ -149,5 +149,5 @@ def test_feeds_train_together_and_report_under_their_names():
     )
     fitted = vae.fit(experiment, host=vae.Host(log_every=2, progress=False))
     record = next(r for r in fitted.records if r["split"] == "train")
-    assert {"labelled/elbo", "unlabelled/elbo", "labelled/kl", "unlabelled/bound", "loss"} <= set(record)
+    assert {"labelled/elbo", "unlabelled/elbo", "labelled/rate", "unlabelled/bound", "loss"} <= set(record)
     assert {r["split"] for r in fitted.records} == {"train", "validation"}

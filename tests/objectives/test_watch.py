@@ -176,3 +176,21 @@ def test_the_work_and_the_memory_per_record_do_not_grow_with_the_run():
     watch = collapse_after_all(CollapseWatch(), history)
     assert max(record.looks for record in history) < 10
     assert len(watch.closed) == 3
+
+
+def test_a_trough_before_a_rise_is_not_accused_while_it_falls_and_what_was_said_is_taken_back():
+    """The KL of a run at beta 1.7 that falls at first, stands still and rises then."""
+    steps = np.arange(20, 1500, 20)
+    falling = 0.3 * np.exp(-steps / 150)
+    watch, said = CollapseWatch(), []
+    for step, nats in zip(steps, np.maximum(falling, 0.0), strict=True):
+        watch, sentence = collapse_after(watch, {"step": int(step), "kl": float(nats)})
+        said += [(step, sentence)] if sentence else []
+    assert len(said) == 1, said
+    assert said[0][0] > 450, "not before it is under a tenth of the threshold, whatever the slope"
+    for step in range(1500, 4000, 20):
+        watch, sentence = collapse_after(watch, {"step": step, "kl": 0.001 * (step - 1500)})
+        said += [(step, sentence)] if sentence else []
+    assert len(said) == 2
+    assert "what was said of a collapse before no longer holds" in said[1][1]
+    assert not watch.said

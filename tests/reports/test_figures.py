@@ -272,3 +272,13 @@ def test_what_is_known_without_computing():
 def test_pictures_are_in_the_unit_interval():
     np.testing.assert_allclose(as_picture(np.array([0, 255], np.uint8), "uint8"), [0, 1])
     np.testing.assert_allclose(as_picture(np.array([-0.5, 0.5, 1.5]), "real"), [0, 0.5, 1])
+
+
+def test_an_autoencoder_without_latent_values_has_no_samples():
+    """Its decoder's input comes from x alone, so that there is nothing to draw."""
+    quantised = with_images(toys.vector_quantised(), (2, 2, 1))
+    model = quantised._replace(prior=lambda params, state, key, context=(), values=(), temperature=1.0: ())
+    x = jnp.asarray(RNG.normal(size=(24, 2, 2, 1)), jnp.float32)
+    found = drawn(trained_of(model, Data(shape=(2, 2, 1), space="real")), x=x, kl=None)
+    assert not {name for name in found if name.startswith("samples")}
+    assert "reconstructions" in found

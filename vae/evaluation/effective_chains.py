@@ -18,8 +18,8 @@ def with_stated_error(log_weights: Float[Array, "chains"]) -> tuple[Evidence, Fl
 
         C exp(-s^2),    s^2 = 2/C sum_c max(0, log w_c - median)^2
 
-    or (sum w)^2 / sum w^2 where that is below ten too. The first is the effective size of log-normal weights with that spread above
-    the median; those below it only lose. The second alone would not do: it is large as well where every chain missed what
+    or (sum w)^2 / sum w^2 where that is below ten too. The first is the effective size of log-normal weights with that spread
+    above the median; those below it only lose. The second alone would not do: it is large as well where every chain missed what
     counts, and the error is then much too small. No chain counts where the median is minus infinity.
     """
     found = evidence_of(log_weights)

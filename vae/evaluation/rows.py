@@ -130,7 +130,11 @@ def rows_of(number: int | None, **parts: PyTree) -> int:
     number: None leaves it to the trees. Raises ValueError where they differ, where nothing says a number, or for fewer than 1.
     """
     counts = {} if number is None else {"number": number}
-    counts |= {name: len(jax.tree.leaves(part)[0]) for name, part in parts.items() if jax.tree.leaves(part)}
+    for name, part in parts.items():
+        for leaf in jax.tree.leaves(part)[:1]:
+            if not jnp.shape(leaf):
+                raise ValueError(f"{name} is {leaf!r}; wanted rows, an array with a leading axis of samples.")
+            counts[name] = jnp.shape(leaf)[0]
     if not counts:
         raise ValueError(f"nothing says how many rows are wanted; pass number=, or rows of {' or '.join(parts)}.")
     if len(set(counts.values())) > 1:

@@ -1,5 +1,6 @@
 """What is looked at in every batch and is no part of the loss: what the latent groups carry."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -48,12 +49,21 @@ def observations(monitors: Sequence[Monitor], watched: tuple, terms: Terms, weig
     return together
 
 
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """Whether the value of a group was given; structure, not a number of an example."""
+
+    observed: bool
+
+
 class _Watched(NamedTuple):
     """What is kept of one group: E_q[z | x], and log q(z_i | x) of this posterior at the values of the first examples.
 
     None where there is none: a class or a code is no unit that could be active.
     """
 
+    kind: _Kind
     mean: Array | None
     log_densities: Array | None
 
@@ -77,8 +87,10 @@ def densities_across_batch(posterior: Any, value: Any, rows: int | None = None, 
 def _watch(latent: Latent) -> _Watched:
     """A flow is left out of the densities: scoring another's value would invert it, dimension by dimension."""
     scored = latent.log_q is not None and not isinstance(latent.posterior, Deterministic | Transformed | KnownValue)
-    units = is_continuous(latent.posterior) and not isinstance(latent.posterior, KnownValue)
+    observed = isinstance(latent.posterior, KnownValue)
+    units = is_continuous(latent.posterior) and not observed
     return _Watched(
+        kind=_Kind(observed),
         mean=as_vector(getattr(latent.posterior, "mean", latent.value)) if units else None,
         log_densities=densities_across_batch(latent.posterior, latent.value, WATCHED_EXAMPLES) if scored else None,
     )
@@ -91,7 +103,8 @@ def _each(view: ExampleView) -> tuple[_Watched, ...]:
 def _observe(collected: tuple[_Watched, ...], terms: Terms, weight: Float[Array, "batch"], rate: str) -> Observed:
     metrics, information = {}, []
     for group, (watched, nats) in enumerate(zip(collected, mean_rates(terms.rates, weight), strict=True)):
-        metrics[of_group(rate, group)] = nats.reshape(-1) if nats.size <= LISTED_DIMENSIONS else jnp.sum(nats)
+        name = "rate" if watched.kind.observed else rate
+        metrics[of_group(name, group)] = nats.reshape(-1) if nats.size <= LISTED_DIMENSIONS else jnp.sum(nats)
         if watched.mean is not None:
             variance = jnp.diagonal(discrepancies.covariance_of_means(watched.mean, watched.mean, weight))
             metrics[of_group("active_units", group)] = jnp.sum(variance > discrepancies.ACTIVE_VARIANCE).astype(jnp.float32)
@@ -113,7 +126,8 @@ def of_group(name: str, group: int) -> str:
 collapse = Monitor(each=_each, observe=_observe)
 """Per latent group g, from the minibatch, without gradient:
 
-    kl/g, or rate/g       mean rate in nats, per dimension where it factorises and has at most `LISTED_DIMENSIONS`
+    kl/g, or rate/g       mean rate in nats, per dimension where it factorises and has at most `LISTED_DIMENSIONS`; of a group
+                          that is observed always rate/g, -log p of its value
     active_units/g        number of dimensions with Var_x E_q[z | x] > 0.01 (Burda et al. 2016, section 5); of real numbers only
     active_units_by_kl/g  number of dimensions whose mean KL is over 0.01 nats, where it factorises
     mutual_information/g  I(x; z_g) in nats at the values of the first `WATCHED_EXAMPLES`, at most the log of the batch size;

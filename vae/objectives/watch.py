@@ -65,9 +65,14 @@ def collapse_after(watch: CollapseWatch, record: Mapping[str, Any]) -> tuple[Col
     """The watch after a record, and a sentence where it is the first one that shows a collapse; `REMEDIES` says what helps.
 
     A rate has collapsed where its means over the last two windows of records are under the threshold, and the last of them is
-    above neither of the two before by more than 5 %, so that it no longer rises:
+    above neither of the two before by more than 5 %, so that it no longer rises, nor under the second by as much while it is
+    more than a tenth of the threshold, so that it no longer falls either:
 
         b, c < threshold   and   c <= low + 0.05 |low|,   low = min(a, b),   a, b, c the means of the last three windows
+        and   c >= 0.95 b  or  c < threshold / 10
+
+    Early in a run a KL falls to a trough before it rises. One that was taken for a collapse and is over twice the threshold
+    later has a sentence that takes it back.
 
     A window is an eighth as long as the run up to it. So the same rule serves short and long runs; means over windows bear the
     noise of minibatches; a rate that grows with the steps in proportion, or faster, gains an eighth or more from window to
@@ -87,7 +92,11 @@ def collapse_after(watch: CollapseWatch, record: Mapping[str, Any]) -> tuple[Col
     fallen = [subject for subject in range(len(carried)) if _has_collapsed(watch, subject)]
     named = fallen[:1] if 0 in fallen else fallen
     news = [subject for subject in named if subject not in watch.said]
-    return watch._replace(said=watch.said.union(fallen)), _sentence(watch, record["step"], news) if news else None
+    back = [subject for subject in sorted(watch.said) if subject < len(carried) and _has_come_back(watch, subject)]
+    sentences = ([_sentence(watch, record["step"], news)] if news else []) + (
+        [_taken_back(watch, record["step"])] if back else []
+    )
+    return watch._replace(said=watch.said.union(fallen) - set(back)), " ".join(sentences) or None
 
 
 def collapse_after_all(watch: CollapseWatch, records: Iterable[Mapping[str, Any]]) -> CollapseWatch:
@@ -125,10 +134,21 @@ def _seen(watch: CollapseWatch, step: int, carried: tuple[float, ...]) -> Collap
 
 def _has_collapsed(watch: CollapseWatch, subject: int) -> bool:
     """Whether the last windows of a subject are under its threshold and rise no more."""
-    threshold = watch.group_threshold if subject else watch.threshold
+    threshold = _threshold(watch, subject)
     first, second, last = (window.mean(subject) for window in watch.closed)
     low = min(first, second)
-    return max(second, last) < threshold and last <= low + RISE * abs(low)
+    falls = last < second - RISE * abs(second) and last >= threshold / 10
+    return max(second, last) < threshold and last <= low + RISE * abs(low) and not falls
+
+
+def _has_come_back(watch: CollapseWatch, subject: int) -> bool:
+    """Whether a subject that was spoken of carries something after all."""
+    return watch.closed[-1].mean(subject) > 2 * _threshold(watch, subject)
+
+
+def _threshold(watch: CollapseWatch, subject: int) -> float:
+    """Under which a subject carries nothing."""
+    return watch.group_threshold if subject else watch.threshold
 
 
 def _sentence(watch: CollapseWatch, step: int, subjects: list[int]) -> str:
@@ -139,4 +159,12 @@ def _sentence(watch: CollapseWatch, step: int, subjects: list[int]) -> str:
     return (
         f"at step {step} {what} nats per example, and the KL has not risen since step {watch.closed[0].since}: "
         "the posterior has collapsed onto the prior."
+    )
+
+
+def _taken_back(watch: CollapseWatch, step: int) -> str:
+    """That what was taken for a collapse is none."""
+    return (
+        f"at step {step} the latent variables carry {watch.closed[-1].mean(0):.2g} nats per example, and what was said of a "
+        "collapse before no longer holds."
     )

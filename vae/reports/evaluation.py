@@ -128,11 +128,12 @@ def training_speed(records: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def show(summary: Mapping[str, Any], further: Sequence[str] = ()) -> None:
-    """Print a summary as a table; `further` names metrics of the script's own."""
+    """Print a summary, or what `evaluate` returns, as a table; `further` names metrics of the script's own."""
     from rich.console import Console
     from rich.table import Table
 
-    title = f"{summary['evaluated']} checkpoint (step {summary['evaluated_step']}) on {summary['examples']} test images"
+    run = f"{summary['evaluated']} checkpoint (step {summary['evaluated_step']}) on " if "evaluated" in summary else ""
+    title = f"{run}{summary['examples']} test examples"
     table = Table(title=title)
     table.add_column("nats per example unless it says otherwise")
     table.add_column("value", justify="right")
@@ -171,19 +172,19 @@ def rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if summary["nll_se_images"] is not None:
         lines += [
-            ("  standard error over images", f"{summary['nll_se_images']:.2f}"),
+            ("  standard error over examples", f"{summary['nll_se_images']:.2f}"),
             ("  Monte Carlo error", f"{summary['nll_se_mc']:.3f}"),
             ("  mean effective sample size", f"{summary['effective_sample_size']:.1f}"),
-            ("  images with one under 10", f"{100 * summary['share_effective_sample_size_under_10']:.0f} %"),
+            ("  examples with one under 10", f"{100 * summary['share_effective_sample_size_under_10']:.0f} %"),
         ]
     if summary["share_pareto_k_over_0_7"] is not None:
-        lines.append(("  images with a Pareto k over 0.7", f"{100 * summary['share_pareto_k_over_0_7']:.0f} %"))
+        lines.append(("  examples with a Pareto k over 0.7", f"{100 * summary['share_pareto_k_over_0_7']:.0f} %"))
     if summary["active_units"] is not None:
         lines.append(("active units, by variance of the mean", f"{summary['active_units']} of {summary['latent_dimensions']}"))
     if summary["active_units_by_kl"] is not None:
         lines.append(("active units, by KL", f"{summary['active_units_by_kl']} of {summary['latent_dimensions']}"))
     if summary["bits_per_dim"] is not None:
         lines.append(("bits per dimension", f"{summary['bits_per_dim']:.4f}"))
-    if summary["images_per_second"] is not None:
-        lines.append(("training images per second", f"{summary['images_per_second']:,.0f}"))
+    if summary.get("images_per_second") is not None:
+        lines.append(("training examples per second", f"{summary['images_per_second']:,.0f}"))
     return lines

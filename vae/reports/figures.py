@@ -132,7 +132,7 @@ def _reconstructions(trained: Trained, examples: Examples, key: Key):
 def _prior_samples(
     trained: Trained, examples: Examples, drawable: Drawable, neighbours: np.ndarray | None, key: Key
 ) -> Figures:
-    """Samples from the prior: for each of a few contexts, else under those of the first examples."""
+    """Samples from the prior, where it has values: for each of a few contexts, else under those of the first examples."""
     prior_key, draw_key = jax.random.split(key)
     context: PyTree = ()
     number: int | None = SAMPLES
@@ -141,9 +141,13 @@ def _prior_samples(
         if len(rows) <= FEW_CONTEXTS:
             contexts = some_rows(examples.context, np.repeat(rows, SAMPLES_PER_CONTEXT))
             values = generate.sample_prior(trained, prior_key, context=contexts)
+            if not jax.tree.leaves(values):
+                return {}
             return {"samples_by_context": _samples_by_context(trained, values, contexts, names, drawable, draw_key)}
         context, number = some_rows(examples.context, slice(SAMPLES)), None
     values = generate.sample_prior(trained, prior_key, number, context=context)
+    if not jax.tree.leaves(values):
+        return {}
     return {"samples_prior": _samples(trained, values, context, drawable, neighbours, draw_key)}
 
 

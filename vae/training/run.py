@@ -131,7 +131,7 @@ def warn_of_collapse(watch: CollapseWatch, record: Record) -> CollapseWatch:
     """Log the sentence that says that the posterior has collapsed onto the prior, and what helps."""
     watch, sentence = collapse_after(watch, record)
     if sentence:
-        logger.warning(f"{sentence} {REMEDIES}")
+        logger.warning(f"{sentence} {REMEDIES}" if watch.said else sentence)
     return watch
 
 
