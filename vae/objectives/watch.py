@@ -12,8 +12,11 @@ LENGTHENING = 1.125
 FEWEST = 2
 """Records of a window, at least."""
 
-RISE = 0.05
-"""Share by which a window's mean has to exceed the lowest of the two before it, to count as a rise."""
+SHORT, LONG = 3, 5
+"""Windows by which a rate is judged: of a deep one, and of one that may be in a trough."""
+
+RISE, FALL = 0.05, 0.15
+"""Shares by which a window's mean has to be above the lowest before it to count as a rise, or below the highest as a fall."""
 
 REMEDIES = (
     'Raise the weight of the rate slowly (schedules={"beta": vae.schedules.linear(steps)} or cyclical), give every group free '
@@ -48,7 +51,7 @@ class CollapseWatch(NamedTuple):
     warmed_up:       step up to which the weight of the rate rises; what happens before is not judged.
     threshold:       nats per example of the whole rate, under which nothing is carried.
     group_threshold: the same for a single group of several.
-    closed:          the last three windows.
+    closed:          the last `LONG` windows.
     open:            the window that records are still added to.
     said:            subjects that were spoken of; each is spoken of once.
     """
@@ -64,15 +67,14 @@ class CollapseWatch(NamedTuple):
 def collapse_after(watch: CollapseWatch, record: Mapping[str, Any]) -> tuple[CollapseWatch, str | None]:
     """The watch after a record, and a sentence where it is the first one that shows a collapse; `REMEDIES` says what helps.
 
-    A rate has collapsed where its means over the last two windows of records are under the threshold, and the last of them is
-    above neither of the two before by more than 5 %, so that it no longer rises, nor under the second by as much while it is
-    more than a tenth of the threshold, so that it no longer falls either:
+    A rate has collapsed where its means over the last two windows of records are under a tenth of the threshold, and the last
+    of them is above neither of the two before by more than 5 %, so that it no longer rises:
 
-        b, c < threshold   and   c <= low + 0.05 |low|,   low = min(a, b),   a, b, c the means of the last three windows
-        and   c >= 0.95 b  or  c < threshold / 10
+        b, c < threshold / 10   and   c <= low + 0.05 |low|,   low = min(a, b),   a, b, c the means of the last three windows
 
-    Early in a run a KL falls to a trough before it rises. One that was taken for a collapse and is over twice the threshold
-    later has a sentence that takes it back.
+    Between that and the threshold it may be in the trough that a KL early in a run falls to before it rises: it has collapsed
+    where it stands still, the last of five windows above none of the others by more than 5 % and below none by more than 15 %.
+    One that was taken for a collapse and is over twice the threshold later has a sentence that takes it back.
 
     A window is an eighth as long as the run up to it. So the same rule serves short and long runs; means over windows bear the
     noise of minibatches; a rate that grows with the steps in proportion, or faster, gains an eighth or more from window to
@@ -87,7 +89,7 @@ def collapse_after(watch: CollapseWatch, record: Mapping[str, Any]) -> tuple[Col
     if not carried or record["step"] < watch.warmed_up:
         return watch, None
     watch = _seen(watch, record["step"], carried)
-    if watch.open is not None or len(watch.closed) < 3:
+    if watch.open is not None or len(watch.closed) < SHORT:
         return watch, None
     fallen = [subject for subject in range(len(carried)) if _has_collapsed(watch, subject)]
     named = fallen[:1] if 0 in fallen else fallen
@@ -129,16 +131,28 @@ def _seen(watch: CollapseWatch, step: int, carried: tuple[float, ...]) -> Collap
     start = watch.closed[-1].until if watch.closed else window.since
     if window.records < FEWEST or step < LENGTHENING * start:
         return watch._replace(open=window)
-    return watch._replace(closed=(*watch.closed, window)[-3:], open=None)
+    return watch._replace(closed=(*watch.closed, window)[-LONG:], open=None)
 
 
 def _has_collapsed(watch: CollapseWatch, subject: int) -> bool:
     """Whether the last windows of a subject are under its threshold and rise no more."""
     threshold = _threshold(watch, subject)
-    first, second, last = (window.mean(subject) for window in watch.closed)
-    low = min(first, second)
-    falls = last < second - RISE * abs(second) and last >= threshold / 10
-    return max(second, last) < threshold and last <= low + RISE * abs(low) and not falls
+    *others, last = (window.mean(subject) for window in watch.closed[-_looked_back(watch, subject) :])
+    low, high = min(others), max(others)
+    if last > low + RISE * abs(low):
+        return False
+    stands = len(watch.closed) == LONG and high < threshold and last >= high - FALL * abs(high)
+    return stands or _is_deep(watch, subject)
+
+
+def _is_deep(watch: CollapseWatch, subject: int) -> bool:
+    """Whether the last two windows are under a tenth of the threshold."""
+    return max(window.mean(subject) for window in watch.closed[-2:]) < _threshold(watch, subject) / 10
+
+
+def _looked_back(watch: CollapseWatch, subject: int) -> int:
+    """How many windows a subject is judged by."""
+    return SHORT if _is_deep(watch, subject) else LONG
 
 
 def _has_come_back(watch: CollapseWatch, subject: int) -> bool:
@@ -155,9 +169,10 @@ def _sentence(watch: CollapseWatch, step: int, subjects: list[int]) -> str:
     """What was seen, in words."""
     names = [f"latent group {subject - 1} carries" if subject else "the latent variables carry" for subject in subjects]
     nats = [watch.closed[-1].mean(subject) for subject in subjects]
+    since = min(watch.closed[-_looked_back(watch, subject) :][0].since for subject in subjects)
     what = ", ".join(f"{name} {value:.2g}" for name, value in zip(names, nats, strict=True))
     return (
-        f"at step {step} {what} nats per example, and the KL has not risen since step {watch.closed[0].since}: "
+        f"at step {step} {what} nats per example, and the KL has not risen since step {since}: "
         "the posterior has collapsed onto the prior."
     )
 
