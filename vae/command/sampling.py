@@ -76,7 +76,7 @@ def main(config: Config) -> int:
 
 
 def decoded(loaded: Loaded, values: tuple, context: Any, key: Key) -> dict[str, np.ndarray]:
-    """What is decoded, under a name that is true of it: the means of images; else draws, and means where no entry is a class."""
+    """What is decoded, by a name that is true of it: the means of images; else draws, and means where no entry is a class."""
     spec = loaded.spec
     classes = spec.space == "tokens" or any(column.space == "tokens" for column in spec.columns)
     means = {} if classes else {"means": np.asarray(generate.decode_means(loaded.trained, values, context=context))}
