@@ -72,6 +72,14 @@ def test_the_table_of_the_readme_is_read_and_refused_as_it_says(tmp_path, monkey
     spec = vae.resolve(names["data"]).train.spec
     assert [column.space for column in spec.columns] == ["real", "count", "tokens"]
     assert {name: leaf.shape for name, leaf in spec.context.items()} == {"observed": (3,), "given": (1,)}
+    test = vae.resolve(names["data"]).test
+    model, key = vae.models.mlp(test.spec, latent_dim=2, hidden=(3,)), jax.random.key(0)
+    names |= {"test": test, "key": key, "trained": vae.Trained(model, *model.init(key), spec=test.spec)}
+    exec(*re.findall(r"`(x, context = .*?)`", README), names)
+    whole = eval(*re.findall(r"`(vae\.evaluation\.impute\(.*?\))`", README), names)
+    named = eval(*re.findall(r"`(vae\.data\.as_columns\(.*?\))`", README), names | {"x": whole})
+    assert list(named) == ["pressure", "visits", "smokes"]
+    assert set(named["smokes"]) <= {"yes", "no"}
     table.write_text(table.read_text().replace("104,0,", "104,-1,"))
     with pytest.raises(ValueError, match="row 5") as caught:
         vae.resolve(names["data"])

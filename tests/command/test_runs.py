@@ -106,7 +106,59 @@ def test_data_that_are_arrays_are_sampled_and_evaluated_by_their_owner(vae_comma
     assert "(latest checkpoint, step 1)" in said.out, "nothing was validated, so that there is no best one"
     assert not (tmp_path / "run" / "figures" / "samples.png").exists(), "the data are no images"
     with np.load(tmp_path / "run" / "figures" / "samples.npz") as drawn:
-        assert (drawn["images"].shape, drawn["latents"].shape) == ((3, 5), (3, 2))
+        assert {name: drawn[name].shape for name in drawn.files} == {"draws": (3, 5), "means": (3, 5), "latents": (3, 2)}
+        residuals = drawn["draws"] - drawn["means"]
+    assert 0.4 < residuals.std() < 1.6, "draws of a standard normal about their means: 15, so that 3 errors are 0.55"
+
+
+RNG = np.random.default_rng(0)
+TABLE = {
+    "pressure": np.where(np.arange(60) % 9 == 0, np.nan, RNG.normal(120, 10, 60)),
+    "visits": RNG.poisson(3, 60),
+    "smokes": np.arange(60) % 2,
+    "ward": RNG.choice(["north, old", "south", "west"], 60),
+    "age": np.where(np.arange(60) % 3, 40.0, 70.0),
+}
+
+
+def table(context=()):
+    return vae.data.table_splits(TABLE, kinds={"visits": "count"}, context=context, missing="mask")
+
+
+@pytest.mark.parametrize("context", [(), ("age",)], ids=["plain", "conditional"])
+def test_samples_of_a_table_are_rows_with_the_names_of_their_categories(vae_command, tmp_path, context):
+    data = vae.reference_to(table, context=list(context))
+    vae.fit(vae.Experiment(data=data, model=MODEL, steps=2, batch_size=8), tmp_path / "run", vae.Host(progress=False))
+    said = vae_command("sample", "--workdir", tmp_path / "run", "--number", 40, "--output", tmp_path / "drawn.png")
+    assert (said.code, (tmp_path / "drawn.png").exists()) == (0, False), said
+    assert f"written: {tmp_path / 'drawn.csv'}, {tmp_path / 'drawn.npz'} (" in said.out
+    with np.load(tmp_path / "drawn.npz") as drawn:
+        assert set(drawn.files) == {"draws", "latents", *(["context"] if context else [])}, "no mask, and no mean of a class"
+        draws = drawn["draws"]
+        if context:
+            assert sorted(np.unique(drawn["context"], return_counts=True)[1].tolist()) == [20, 20]
+    found = vae.data.table_splits(tmp_path / "drawn.csv", kinds={"visits": "count"}).train.spec.columns
+    spec = table(context).train.spec
+    assert [column[:2] for column in found] == [column[:2] for column in spec.columns]
+    assert set(found[3].categories) <= {"north, old", "south", "west"}
+    lines = (tmp_path / "drawn.csv").read_text().splitlines()
+    assert (lines[0], len(lines)) == (",".join(column.name for column in spec.columns), 41)
+    np.testing.assert_array_equal(np.float32([line.split(",")[0] for line in lines[1:]]), draws[:, 0])
+    assert len(np.unique(draws[:, 0])) == 40
+
+
+def tokens():
+    return vae.data.array_splits(RNG.integers(0, 5, (40, 6)), space="tokens", lengths=2 + np.arange(40) % 5)
+
+
+def test_samples_of_sequences_of_tokens_are_draws_of_full_length(vae_command, tmp_path):
+    experiment = vae.Experiment(data=vae.reference_to(tokens), model=MODEL, steps=2, batch_size=8)
+    vae.fit(experiment, tmp_path / "run", vae.Host(progress=False))
+    assert vae_command("sample", "--workdir", tmp_path / "run", "--number", 50).code == 0
+    with np.load(tmp_path / "run" / "figures" / "samples.npz") as drawn:
+        assert set(drawn.files) == {"draws", "latents"}
+        assert np.issubdtype(drawn["draws"].dtype, np.integer)
+        assert all(np.unique(step).tolist() == [0, 1, 2, 3, 4] for step in drawn["draws"].T), "of every step"
 
 
 @pytest.mark.parametrize("conditional", [False, True, "integer"])

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.stats import multivariate_normal
 
 import vae
-from vae.evaluation import generate
+from vae.evaluation import generate, impute
 from vae.evaluation.evidence import elbo_terms, importance_sampled_evidence
 from vae.models import all_observed, mlp, standardised, with_missing
 from vae.objectives import elbo
@@ -127,6 +127,87 @@ def test_samples_of_the_prior_take_a_context_of_all_observed_rows():
     assert generate.decode_means(trained, values, context=context).shape == (4, 3)
     with pytest.raises(ValueError, match="conditioned on a context"):
         generate.sample_prior(trained, KEY, 4)
+
+
+# What is missing, drawn
+
+
+def given_observed(x):
+    """Mean and covariance of the missing entries given the observed ones, of a normal distribution."""
+    gain = COVARIANCE[np.ix_(~MASK, MASK)] @ np.linalg.inv(COVARIANCE[np.ix_(MASK, MASK)])
+    mean = MEAN[~MASK] + gain @ (x[MASK] - MEAN[MASK])
+    return mean, COVARIANCE[np.ix_(~MASK, ~MASK)] - gain @ COVARIANCE[np.ix_(MASK, ~MASK)]
+
+
+def imputed(trained, x, samples, number=4_000):
+    """So many draws of what is missing in one row."""
+    rows, observed = np.tile(np.where(MASK, x, np.nan), (number, 1)), np.tile(MASK, (number, 1))
+    found = impute(trained, rows, KEY, context={"observed": observed}, samples=samples, batch_size=500)
+    assert_array_equal(found[:, MASK], rows[:, MASK])
+    return found[:, ~MASK]
+
+
+def errors_of(draws, mean, covariance):
+    """How many standard errors the mean and the (co)variances of normal draws are off, at most."""
+    variances = np.diagonal(covariance)
+    of_mean = (draws.mean(axis=0) - mean) / np.sqrt(variances / len(draws))
+    spread = np.sqrt((np.outer(variances, variances) + covariance**2) / len(draws))
+    return max(np.max(np.abs(of_mean)), np.max(np.abs((np.cov(draws.T) - covariance) / spread)))
+
+
+@pytest.mark.parametrize("row", [0, 3])
+def test_what_is_missing_has_the_exact_conditional_under_the_exact_posterior(row):
+    assert errors_of(imputed(linear(), X[row], samples=1), *given_observed(X[row])) < 4
+
+
+@pytest.mark.parametrize("row", [0, 3])
+def test_resampling_corrects_another_posterior(row):
+    """Here the prior, whose weights are bounded; the bias falls as 1 / samples."""
+    model, params, state = (getattr(linear(), field) for field in ("model", "params", "model_state"))
+    broad = params | {"posterior": {"weights": jnp.zeros((1, 4)), "log_std": jnp.zeros(1)}}
+    trained = vae.Trained(model, broad, state)
+    assert errors_of(imputed(trained, X[row], samples=1), *given_observed(X[row])) > 8
+    assert errors_of(imputed(trained, X[row], samples=500), *given_observed(X[row])) < 4
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64])
+def test_what_is_observed_is_returned_bit_for_bit(dtype):
+    """Also where float32 could not hold it, whatever the batches."""
+    x = (2**25 + 1 + np.arange(20).reshape(5, 4) / 3).astype(dtype)
+    observed = np.random.default_rng(1).random((5, 4)) < 0.5
+    found = impute(linear(), x, KEY, context={"observed": observed})
+    assert_array_equal(found[observed], x[observed])
+    assert np.all(found[~observed] != x[~observed])
+    assert_allclose(impute(linear(), x, KEY, context={"observed": observed}, batch_size=2), found, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("samples", [1, 3])
+def test_what_is_drawn_is_of_the_kind_of_the_data(kind, samples):
+    data, x = KINDS[kind]._replace(context=masks(2, KINDS[kind].shape, (2,))), ROWS[kind]
+    model = mlp(data, latent_dim=2, hidden=(6,))
+    trained = vae.Trained(model, *model.init(KEY), spec=data)
+    context = {"observed": np.arange(x.size).reshape(x.shape) % 3 == 1, "given": jnp.ones((2, 2))}
+    found = impute(trained, x, KEY, context=context, samples=samples)
+    assert (found.shape, found.dtype) == (x.shape, x.dtype)
+    assert_array_equal(found[context["observed"]], x[context["observed"]])
+    if kind == "table":
+        assert set(vae.data.as_columns(found, data.columns)["colour"]) <= {"red", "green", "blue"}
+    if kind == "image":
+        assert set(np.unique(found)) == {0, 1}
+
+
+def test_a_model_that_knows_no_missing_entries_and_no_sample_are_refused():
+    model = mlp(Data((4,), "real"), latent_dim=1, hidden=(3,))
+    trained = vae.Trained(model, *model.init(KEY), spec=Data((4,), "real"))
+    with pytest.raises(
+        TypeError, match="no mask in its context, so that nothing can be missing; train it on data with missing"
+    ):
+        impute(trained, X, KEY, context={"observed": np.tile(MASK, (5, 1))})
+    with pytest.raises(TypeError, match="no mask in its context"):
+        impute(linear(), X, KEY)
+    with pytest.raises(ValueError, match="samples is 0; wanted at least 1"):
+        impute(linear(), X, KEY, context=rows_of(MASK), samples=0)
 
 
 def test_the_decoder_sees_what_is_given_and_not_the_mask():

@@ -5,6 +5,7 @@ from vae.data.dataset import Dataset, Split, from_splits
 from vae.data.feeds import Feed, Splits, feed
 from vae.data.keyed import binarise, split_indices
 from vae.data.loading import load
+from vae.data.named import as_columns
 from vae.data.sources import known_datasets
 from vae.data.tables import table_splits
 from vae.data.view import evaluation_images, image_splits, training_feed
@@ -15,6 +16,7 @@ __all__ = [
     "Split",
     "Splits",
     "array_splits",
+    "as_columns",
     "binarise",
     "evaluation_images",
     "feed",

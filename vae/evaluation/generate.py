@@ -1,4 +1,4 @@
-"""What a model draws: reconstructions, samples, traversals and interpolations, as arrays for `vae.visualise`.
+"""What a model draws: reconstructions, samples, what is missing, traversals and interpolations, as arrays for `vae.visualise`.
 
 Images are the means of the decoded distributions, or draws from them where a function says so. Examples, latent values and
 contexts are rows: they have a leading axis, as long in all of them.
@@ -13,7 +13,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from vae.evaluation.batches import map_examples
+from vae.evaluation.evidence import with_density
 from vae.evaluation.rows import checked, require_context, require_examples, require_key, rows_of
+from vae.models.missing import OBSERVED, may_be_missing
+from vae.objectives import log_weight
+from vae.objectives.estimators import ROWS_IN_FLIGHT
 from vae.trained import Trained
 from vae.types import Key, Latent, PyTree
 
@@ -126,6 +130,61 @@ def _code(latent: Latent) -> PyTree:
 def _decoded(trained: Trained, x: PyTree, key: Key, *, context: PyTree, batch_size: int = 500) -> Array:
     """E[x | z] of one pass through the model."""
     return map_examples(lambda k, example: _mean(trained.infer(*example)(k).likelihood), key, (x, context), batch_size)
+
+
+def impute(trained: Trained, x: Any, key: Key, *, context: PyTree = (), samples: int = 1, batch_size: int = 100) -> np.ndarray:
+    """x with the entries that the context's mask says are missing drawn, and the observed ones as they are, bit for bit.
+
+        x_missing ~ p(x_missing | z),   z ~ q(z | x_observed)
+
+    One draw of an approximation to p(x_missing | x_observed), as good as the posterior is. With K = `samples` the z is one of K
+    draws, taken with a probability in proportion to p(x_observed, z_k) / q(z_k | x_observed) (sampling importance resampling),
+    and the draw becomes exact as K grows. Several calls with other keys are multiple imputations; their spread is what the
+    model does not know. (Mattei & Frellsen 2019, MIWAE, multiple imputation.)
+
+    x:       (N, ...), anything where an entry is missing. What is returned is a NumPy array that holds x without rounding.
+    context: rows of {"observed": mask, ...}.
+
+    >>> data = vae.Data((2,), "real", context={"observed": jax.ShapeDtypeStruct((2,), bool)})
+    >>> model = vae.models.mlp(data, latent_dim=1, hidden=(4,))
+    >>> trained = vae.Trained(model, *model.init(jax.random.key(0)), spec=data)
+    >>> x, observed = np.array([[1.5, np.nan]]), np.array([[True, False]])
+    >>> whole = vae.evaluation.impute(trained, x, jax.random.key(1), context={"observed": observed})
+    >>> bool(whole[0, 0] == 1.5), bool(np.isfinite(whole[0, 1]))
+    (True, True)
+
+    Raises TypeError for a model without a mask in its context, for a likelihood that has no draws of its own and, where there
+    are several samples, for densities that there are not; ValueError for fewer than one sample.
+    """
+    if samples < 1:
+        raise ValueError(f"samples is {samples}; wanted at least 1.")
+    if not may_be_missing(context if trained.spec is None else trained.spec.context):
+        raise TypeError(
+            'the model has no mask in its context, so that nothing can be missing; train it on data with missing="mask", and '
+            f'give context={{"{OBSERVED}": mask}}.'
+        )
+    drawn = np.asarray(_draws_given_observed(trained, x, key, context=context, samples=samples, batch_size=batch_size))
+    there = np.asarray(context[OBSERVED], bool)
+    return np.where(there.reshape(there.shape + (1,) * (drawn.ndim - there.ndim)), np.asarray(x), drawn)
+
+
+@checked
+@partial(jax.jit, static_argnames=("samples", "batch_size"))
+def _draws_given_observed(trained: Trained, x: PyTree, key: Key, *, context: PyTree, samples: int, batch_size: int) -> Array:
+    """x ~ p(x | z) with z from the posterior, resampled where there are several samples."""
+    width = max(1, min(samples, ROWS_IN_FLIGHT // batch_size))
+
+    def one(key, example):
+        x, context = example
+        draw = trained.infer(x, context)
+        draws_key, choice_key, x_key = jax.random.split(key, 3)
+        keys = jax.random.split(draws_key, samples)
+        if samples > 1:
+            log_weights = jax.lax.map(lambda k: log_weight(with_density(draw(k)), x), keys, batch_size=width)
+            keys = keys[jax.random.categorical(choice_key, log_weights)][None]
+        return draw(keys[0]).likelihood.sample(x_key)
+
+    return map_examples(one, key, (x, context), batch_size)
 
 
 def traverse(
