@@ -23,7 +23,11 @@ from vae.data.values import find_space, require_space, too_large
         (np.array([-1, 3]), "real"),
         (np.array([0.2, 0.9]), "unit_interval"),
         (np.array([0.2, -0.9]), "real"),
-        (np.array([0.0, 3.0]), "real"),
+        (np.array([0.0, 3.0]), "count"),
+        (np.array([0.0, 255.0], np.float32), "count"),
+        (np.array([0.0, 3.5]), "real"),
+        (np.array([0.0, np.nan]), "real"),
+        (np.array([1e37, 3e37]), "real"),
     ],
 )
 @pytest.mark.parametrize("block_bytes", [1, 1 << 26])
@@ -44,6 +48,7 @@ def test_the_space_is_found_whatever_the_blocks(array, space, block_bytes, monke
         ("count", 1.5, "hold 1.5 in row 3; wanted whole numbers from 0 on"),
         ("count", 2**24 + 1, "hold 16777217 in row 3; wanted whole numbers up to 16777216"),
         ("real", -(2**24) - 1, "hold -16777217 in row 3"),
+        ("real", 2**53 + 1, "hold 9007199254740993 in row 3"),
         ("real", 2**60 + 1, "hold 1152921504606846977 in row 3"),
         ("tokens", 4, "hold 4 in row 3; wanted tokens from 0 to 3"),
         ("tokens", -1, "hold -1 in row 3; wanted tokens from 0 to 3"),
