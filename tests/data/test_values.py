@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vae.data import values
-from vae.data.moments import moments
+from vae.data.moments import moments, require_varies
 from vae.data.values import find_space, require_space, too_large
 
 
@@ -88,6 +88,37 @@ def test_moments_are_those_of_the_observed_values(x, observed):
             np.testing.assert_allclose(std[column], seen.std(), rtol=1e-5, atol=1e-30)
         else:
             assert std[column] == 1
+
+
+TEN = np.arange(10.0)
+
+
+@pytest.mark.parametrize(
+    ("x", "refused"),
+    [
+        (TEN, False),
+        (1e6 + TEN, False),
+        (1e9 + TEN, True),
+        (1e30 * TEN, False),
+        (1e-36 * TEN, False),
+        (1e-39 * TEN, True),
+        (1e-46 * TEN, True),
+        (np.full(10, 7.1), False),
+        (np.full(10, 0.3) + np.spacing(0.3) * (TEN > 5), False),
+        (np.zeros(10), False),
+    ],
+)
+@pytest.mark.parametrize("block_bytes", [1, 1 << 26])
+def test_only_what_varies_by_less_than_float32_holds_is_refused(x, refused, block_bytes, monkeypatch):
+    monkeypatch.setattr(values, "BLOCK_BYTES", block_bytes)
+    parts = [(np.stack([TEN[:5], x[:5]], 1), None), (np.stack([TEN[5:], x[5:]], 1), np.ones((5, 2), bool))]
+    if refused:
+        with pytest.raises(ValueError, match=r"^entry 1 varies by .*: subtract a constant from it, or rescale it.$"):
+            require_varies(parts, lambda entry: f"entry {entry[0]}")
+    else:
+        require_varies(parts, lambda entry: f"entry {entry[0]}")
+    junk = np.stack([TEN, 1e9 + TEN], 1)
+    require_varies([(junk, np.array([True, False]) & np.ones((10, 1), bool))], str)
 
 
 def test_moments_do_not_depend_on_the_blocks(monkeypatch):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vae.data.moments import require_varies
 from vae.data.sources.texts import RawColumn, Texts, as_numbers, number_of, sorted_texts
 from vae.data.values import EXACTLY_HELD, outside, require_one_of, too_large
 from vae.spaces import DataSpace
@@ -15,9 +16,6 @@ KINDS: tuple[DataSpace, ...] = ("real", "binary", "count", "tokens")
 
 MANY = 20
 """More different texts than this, and than half of the rows, are names or remarks and no categories, unless it is said."""
-
-LOST = 0.01
-"""Rounding to float32 may be this part of a real column's standard deviation."""
 
 Place = Callable[[int], str]
 
@@ -98,12 +96,8 @@ def from_numbers(name: str, raw: np.ndarray, kind: DataSpace | None, place: Plac
         if np.any(bad):
             row = int(np.flatnonzero(observed)[np.argmax(bad)])
             raise ValueError(f"the column {name!r} holds {raw[row]:.17g} in {place(row)}; wanted {wanted}.")
-    varies = kind == "real" and len(seen) > 0 and np.ptp(seen) > 0
-    if varies and np.std(seen.astype(np.float32) - seen) > LOST * np.std(seen):
-        raise ValueError(
-            f"the column {name!r} varies by {np.std(seen):.3g} about {np.mean(seen):.10g}, of which float32 loses too much: "
-            "subtract a constant from it."
-        )
+    if kind == "real" and len(seen):
+        require_varies([(seen, None)], lambda entry: f"the column {name!r}")
     return Encoded(Column(name, kind), np.where(observed, raw, 0).astype(np.float32), observed)
 
 
