@@ -108,6 +108,8 @@ def test_a_masked_array_is_observed_where_it_is_not_masked(x):
     for split in SPLITS:
         assert feed_digest(getattr(found, split)) == feed_digest(getattr(want, split))
         assert not np.any(shown(getattr(both, split))[1]["observed"][:, 2:])
+    rows = array_splits(list(masked), missing="mask")
+    assert feed_digest(rows.train) == feed_digest(want.train)
     complete = array_splits(np.ma.masked_array(x, False))
     assert feed_digest(complete.train) == feed_digest(array_splits(x).train)
 

@@ -5,6 +5,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
+from unchecked import unchecked
 
 import vae
 from vae.data import table_splits
@@ -217,6 +218,12 @@ def test_what_does_not_fit_is_refused_with_its_column_and_row(table, arguments, 
     with pytest.raises(ValueError, match=message) as caught:
         table_splits(table, **arguments)
     assert str(caught.value)[-1] in ".?"
+
+
+@pytest.mark.parametrize("arguments", [{"columns": [0]}, {"context": [0]}, {"labels": 0}, {"kinds": {0: "real"}}])
+def test_a_column_is_named_by_a_text(arguments):
+    with unchecked(), pytest.raises(TypeError, match="a column is named as 0; wanted a text"):
+        table_splits(TABLE, **arguments)
 
 
 def test_what_does_not_fit_a_split_is_refused_with_its_row_there():

@@ -25,6 +25,7 @@ from vae.data.values import find_space, require_space, too_large
         (np.array([0.2, -0.9]), "real"),
         (np.array([0.0, 3.0]), "count"),
         (np.array([0.0, 255.0], np.float32), "count"),
+        (np.array([0.0, 3.0], np.float16), "count"),
         (np.array([0.0, 3.5]), "real"),
         (np.array([0.0, np.nan]), "real"),
         (np.array([1e37, 3e37]), "real"),

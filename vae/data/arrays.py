@@ -143,6 +143,8 @@ def without_mask(field: str, what: str, array: np.ndarray) -> np.ndarray:
 
 def plain(field: str, what: str, values: Any) -> np.ndarray:
     """An array of numbers with an axis of rows."""
+    if isinstance(values, list) and any(isinstance(row, np.ma.MaskedArray) for row in values):
+        values = np.ma.stack(values)
     try:
         array = values if isinstance(values, np.memmap | np.ma.MaskedArray) else np.asarray(values)
     except ValueError as error:  # NumPy's word for a ragged list

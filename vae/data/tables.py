@@ -131,11 +131,7 @@ def joined_table(parts: Mapping[str, Mapping[str, RawColumn]]) -> Table:
 
 def as_names(names: Iterable[str] | str) -> list[str]:
     """Names of columns; a single one may stand alone."""
-    found = [names] if isinstance(names, str) else list(names)
-    for name in found:
-        if not isinstance(name, str):
-            raise TypeError(f"a column is named as {name!r}; wanted a text: give the name of the column.")
-    return found
+    return [names] if isinstance(names, str) else list(names)
 
 
 def said_kinds(kinds: Mapping[str, str], categorical: list[str]) -> dict[str, str]:
@@ -149,6 +145,8 @@ def said_kinds(kinds: Mapping[str, str], categorical: list[str]) -> dict[str, st
 def require_columns(table: Table, names: Iterable[str]) -> None:
     """Refuse a column that the table does not have."""
     for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a column is named as {name!r}; wanted a text: give the name of the column.")
         if name not in table.columns:
             close = difflib.get_close_matches(name, table.columns, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(table.columns)}."

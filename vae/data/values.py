@@ -59,7 +59,9 @@ def find_space(array: Any) -> DataSpace:
 
 def is_whole(block: np.ndarray) -> np.ndarray:
     """Which numbers are whole: integers, and floats without a fraction up to the largest of which each is a float32."""
-    return np.ones(block.shape, bool) if block.dtype.kind in "iu" else (block == np.floor(block)) & (np.abs(block) <= EXACT)
+    if block.dtype.kind in "iu":
+        return np.ones(block.shape, bool)
+    return (block == np.floor(block)) & (np.abs(block) <= np.float32(EXACT))
 
 
 def union(spaces: Iterable[DataSpace]) -> DataSpace:
