@@ -162,6 +162,7 @@ def test_truths_are_numbers_and_other_words_are_not(tmp_path):
         ("a.csv", b'"a,b\n1,2\n', "a line break within a name in its header; wanted the names"),
         ("a.csv", b'a,b\n0,x\n1,"x\n' + 99 * b"2,y\n", "a line break within the column 'b' in row 2: close the quote"),
         ("a.csv", b'a,b\n1,"x\n2,y\n3,"z"\n4,k\n', "a line break within the column 'b' in row 1: close the quote"),
+        ("a.csv", b'a,b\n1,x\n2,"x\n' + 300_000 * b"2,y\n", "a line break within the column 'b' in row 2: close the quote"),
         ("a.csv", b'a,b\n1,x\n2,"y', "a line break within the column 'b' in row 2: close the quote"),
         ("a.csv", b'a,b\n1,x\n2,"y\n', "a line break within the column 'b' in row 2: close the quote"),
         ("a.csv", b"a;b\n1;2\n", "has the one column 'a;b': give delimiter=';'"),
