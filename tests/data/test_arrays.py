@@ -60,8 +60,13 @@ def test_rows_in_another_order_or_type_land_in_the_same_splits():
         (RNG.integers(0, 256, (40, 6)).astype(np.uint8), {}, "uint8", np.uint8, False),
         (RNG.integers(0, 256, (40, 6)).astype(np.float32), {"space": "uint8"}, "uint8", np.uint8, False),
         (RNG.poisson(3, (40, 6)), {}, "count", np.float32, False),
-        (RNG.poisson(3, (40, 6)).astype(np.float64), {"space": "count"}, "count", np.float32, False),
+        (RNG.poisson(3, (40, 6)).astype(np.float64), {}, "count", np.float32, False),
         (RNG.integers(-3, 3, (40, 6)), {}, "real", np.float32, True),
+        (np.where(RNG.random((40, 6)) < 0.2, np.nan, RNG.poisson(3, (40, 6))), {"missing": "mask"}, "count", np.float32, False),
+        (VECTORS.astype(">f8"), {}, "real", np.float32, True),
+        (TOKENS.astype(">i4"), {}, "count", np.float32, False),
+        (VECTORS.astype(np.longdouble), {}, "real", np.float32, True),
+        (VECTORS.astype(np.float64) * 1e37, {}, "real", np.float32, True),
         (RNG.random((40, 6)), {}, "unit_interval", np.float32, False),
         (RNG.random((40, 6)), {"space": "real"}, "real", np.float32, True),
         (RNG.random((40, 6)), {"space": "unit_interval"}, "unit_interval", np.float32, False),
@@ -75,7 +80,7 @@ def test_the_space_decides_what_a_model_sees(x, arguments, space, dtype, has_sca
     assert (spec.scale is not None, spec.mean is not None) == (has_scale, space != "tokens")
     found = shown(splits.train)[0]
     assert found.dtype == dtype
-    assert {tuple(row) for row in found} <= {tuple(row) for row in x.astype(dtype)}
+    assert {tuple(row) for row in found} <= {tuple(row) for row in np.nan_to_num(x).astype(dtype)}
 
 
 def test_lengths_and_masks_become_what_is_observed():
@@ -91,6 +96,22 @@ def test_lengths_and_masks_become_what_is_observed():
     mask = np.broadcast_to((np.arange(4) < lengths[:, None])[..., None], SERIES.shape)
     for same in (array_splits(SERIES, observed=mask), array_splits(np.where(mask, SERIES, np.nan), missing="mask")):
         assert feed_digest(same.train) == feed_digest(array_splits(SERIES, lengths=lengths).train)
+
+
+@pytest.mark.parametrize("x", [SERIES, TOKENS])
+def test_a_masked_array_is_observed_where_it_is_not_masked(x):
+    mask = RNG.random(x.shape) < 0.3
+    masked = np.ma.masked_array(np.where(mask, -999, x), mask)
+    want, found = array_splits(x, observed=~mask), array_splits(masked, missing="mask")
+    assert found.train.spec.space == want.train.spec.space
+    both = array_splits(masked, missing="mask", lengths=np.full(60, 2))
+    for split in SPLITS:
+        assert feed_digest(getattr(found, split)) == feed_digest(getattr(want, split))
+        assert not np.any(shown(getattr(both, split))[1]["observed"][:, 2:])
+    rows = array_splits(list(masked), missing="mask")
+    assert feed_digest(rows.train) == feed_digest(want.train)
+    complete = array_splits(np.ma.masked_array(x, False))
+    assert feed_digest(complete.train) == feed_digest(array_splits(x).train)
 
 
 def test_what_is_not_observed_does_not_show_anywhere():
@@ -120,6 +141,26 @@ def test_a_pair_is_conditioned_on_row_by_row():
     both = array_splits(VECTORS, context=VECTORS, missing="mask").train
     assert set(both.spec.context) == {"observed", "given"}
     assert feed_digest(both) != feed_digest(array_splits(VECTORS, context=-VECTORS, missing="mask").train)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "dtype"),
+    [
+        (np.uint8, np.uint8, np.int32),
+        (np.uint8, np.float64, np.float32),
+        (np.float32, np.int64, np.float32),
+        (np.int64, np.uint16, np.int32),
+        (bool, bool, np.float32),
+        (bool, np.int64, np.int32),
+    ],
+)
+def test_contexts_have_one_type_in_all_splits(train, test, dtype):
+    source = {"x_train": VECTORS, "x_test": VECTORS[:9]}
+    given = {"context_train": {"a": np.arange(100).astype(train)}, "context_test": {"a": np.arange(9).astype(test)}}
+    splits = array_splits({**source, **given})
+    for split in SPLITS:
+        assert shown(getattr(splits, split))[1]["a"].dtype == dtype
+    np.testing.assert_array_equal(shown(splits.test)[1]["a"], np.arange(9).astype(test).astype(dtype))
 
 
 def test_files_and_functions_give_what_memory_gives(tmp_path):
@@ -209,6 +250,16 @@ def test_training_from_the_disk_and_from_memory_is_the_same(tmp_path, monkeypatc
             {},
             "the shapes of an example differ, of the train data .* and of the test data",
         ),
+        (np.ma.masked_less(TOKENS, 3), {}, "the x of the data has masked values, first in row .*: say missing='mask'"),
+        (VECTORS, {"context": np.ma.masked_less(VECTORS, 0)}, "the context of the data has masked values, .*: fill them"),
+        (1e7 + RNG.normal(size=(60, 2)), {}, r"the entry \(.,\) of the data varies by .* about .*: subtract a constant"),
+        (1e8 + VECTORS.astype(np.float64), {}, r"the entry \(0,\) of the data varies by 1.* about 9999999.*: subtract"),
+        (RNG.normal(size=(60, 2)) * 1e-46, {}, r"the entry \(0,\) of the data varies by .*e-4. about .*, or rescale it"),
+        (RNG.random((60, 2)) * 1e-46, {}, r"the entry \(0,\) of the data varies by .*e-47 about .*, or rescale it"),
+        (VECTORS * np.float32(1e-39), {}, r"the entry \(0,\) varies by .*e-39 only, which float32 takes for 0: rescale"),
+        (VECTORS, {"context": 2**32 + np.arange(100)}, "the contexts of the data hold 4294967296 in row 1; .* int32 holds"),
+        (VECTORS, {"context": 1e9 + np.arange(100.0)}, r"the entry \(\) of the contexts varies by .*: subtract a constant"),
+        (VECTORS * np.float64(1e39), {}, "the data hold .* in row 1; wanted finite numbers"),
         ([[1, 2], [3]], {}, "the x of the data has rows of different lengths: pad them, and give lengths"),
         (np.array(["a", "b"]), {}, "the x of the data is <U1 of shape"),
         (VECTORS[:0], {}, r"the x of the data has shape \(0, 3\), which is empty"),

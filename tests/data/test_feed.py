@@ -14,7 +14,7 @@ X = np.arange(24, dtype=np.float32).reshape(6, 4)
 def test_a_feed_knows_its_size_and_the_shape_that_prepare_gives():
     found = feed({"a": X, "b": np.arange(6)}, lambda key, stored: (stored["a"].reshape(-1, 2, 2), stored["b"]))
     assert found.size == 6
-    assert (found.spec.shape, found.spec.space) == ((2, 2), "real")
+    assert (found.spec.shape, found.spec.space) == ((2, 2), "count")
     assert feed(X).spec.shape == (4,)
     assert feed({"a": X}).spec.shape == (), "an example of several arrays has no single shape"
     assert feed(X, spec=Data(shape=(4,), space="binary")).spec.space == "binary"
@@ -87,7 +87,7 @@ def test_a_prepared_batch_has_context_observed_values_and_weights_of_one():
 
 def test_what_is_conditioned_on_is_part_of_the_spec():
     found = feed(STORED, labelled)
-    assert found.spec == Data(shape=(4,), space="real", context=jax.ShapeDtypeStruct((3,), np.float32))
+    assert found.spec == Data(shape=(4,), space="count", context=jax.ShapeDtypeStruct((3,), np.float32))
     assert feed(STORED, labelled, spec=Data((4,), "binary")).spec.context == found.spec.context
     assert feed(X).spec.context == ()
 
@@ -167,7 +167,9 @@ def test_what_is_prepared_as_float32_already_is_left_alone():
         (X.astype(np.uint8), "uint8"),
         (X.astype(int), "count"),
         (X.astype(int) - 1, "real"),
-        (X, "real"),
+        (X, "count"),
+        (X - 1, "real"),
+        (X + 0.5, "real"),
         (X / 99, "unit_interval"),
     ],
 )
@@ -200,3 +202,8 @@ def test_what_a_stored_dict_says_is_its_context():
     for names, context in {(): (), **contexts}.items():
         stored = {name: whole[name] for name in ("x", *names)}
         assert with_context(jax.random.key(0), stored) == (stored["x"], context)
+
+
+def test_what_is_masked_is_refused():
+    with pytest.raises(ValueError, match=r"the data are masked arrays; .*vae.data.array_splits\(x, missing='mask'\)"):
+        feed({"a": np.ma.masked_less(X, 3)})

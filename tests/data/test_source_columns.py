@@ -3,6 +3,7 @@
 import csv
 import io
 
+import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from vae.data.sources.columns import MISSING, Texts, read_columns
+from vae.data.sources.columns import MISSING, read_columns
+from vae.data.sources.texts import Texts
 
 TABLE = {
     "height": np.array([1.5, np.nan, -3.25, 1e-3]),
@@ -76,7 +78,7 @@ def test_every_source_gives_the_same_columns(tmp_path):
     same(read_columns(written_csv(tmp_path / "b.csv", shown, delimiter=";"), delimiter=";"))
 
 
-CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\x00", exclude_categories=["Cs"]), max_size=5)
+CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00", exclude_categories=["Cs"]), max_size=5)
 
 
 @settings(deadline=None, max_examples=30)
@@ -113,6 +115,34 @@ def test_an_empty_line_is_a_missing_cell_only_where_there_is_one_column(tmp_path
     np.testing.assert_array_equal(read_columns(tmp_path / "two.csv")["a"], [1, 3])
 
 
+def test_a_quote_within_a_word_and_a_file_without_a_last_line_break_are_read(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'a,b\r\n1,5"\r\n2,"say ""x, y"""')
+    assert read_columns(tmp_path / "a.csv")["b"].texts == ('5"', 'say "x, y"')
+
+
+def test_columns_of_other_kinds_of_arrays_and_masked_ones_are_numbers():
+    numbers = np.array([1.5, -0.0, 3.0])
+    masked = np.ma.masked_array([1, -999, 3], [False, True, False])
+    found = read_columns(
+        {"jax": jnp.asarray(numbers), "swapped": numbers.astype(">f8"), "long": numbers.astype(np.longdouble), "masked": masked}
+        | {"words": np.ma.masked_array(["x", "junk", " y "], [False, True, False])}
+    )
+    for name in ("jax", "swapped", "long"):
+        np.testing.assert_array_equal(found[name], numbers)
+    np.testing.assert_array_equal(found["masked"], [1, np.nan, 3])
+    assert (found["words"].texts, found["words"].codes.tolist()) == (("x", "y"), [0, -1, 1])
+    assert read_columns({"a": ["x", 0.0, -0.0, 0]})["a"].texts == ("0", "x"), "one zero, and whole numbers without a point"
+
+
+@pytest.mark.parametrize("number", [2**53 + 1, -(2**53) - 1, 2**60])
+def test_whole_numbers_that_float64_may_round_stay_what_they_are(number, tmp_path):
+    (tmp_path / "a.csv").write_text(f"a\n1\n{number}\n")
+    for source in (tmp_path / "a.csv", {"a": [1, number]}, {"a": np.array([1, number])}, pa.table({"a": [1, number]})):
+        assert read_columns(source)["a"].tolist() == [1, number]
+    assert read_columns({"a": [1, None, number]})["a"].tolist() == [1, None, number]
+    assert read_columns({"a": [1.0, 1e37]})["a"].dtype == np.float64
+
+
 def test_truths_are_numbers_and_other_words_are_not(tmp_path):
     (tmp_path / "a.csv").write_text("a,b,c\nTrue,yes,1_0\nfalse,no,2\n")
     found = read_columns(tmp_path / "a.csv")
@@ -128,6 +158,13 @@ def test_truths_are_numbers_and_other_words_are_not(tmp_path):
         ("a.csv", b"a,b\n", "is empty: wanted at least one column and one row"),
         ("a.csv", b"a,b\n1,2\n3\n", r"cannot be read as CSV \(.*Row #3: Expected 2 columns, got 1.*, the header is row 1"),
         ("a.csv", b"a,b, a\n1,2,3\n", "has two columns named 'a'"),
+        ("a.csv", b"\na,b\n1,2\n", "a blank first line; wanted the names of its columns"),
+        ("a.csv", b'"a,b\n1,2\n', "a line break within a name in its header; wanted the names"),
+        ("a.csv", b'a,b\n0,x\n1,"x\n' + 99 * b"2,y\n", "a line break within the column 'b' in row 2: close the quote"),
+        ("a.csv", b'a,b\n1,"x\n2,y\n3,"z"\n4,k\n', "a line break within the column 'b' in row 1: close the quote"),
+        ("a.csv", b'a,b\n1,x\n2,"x\n' + 300_000 * b"2,y\n", "a line break within the column 'b' in row 2: close the quote"),
+        ("a.csv", b'a,b\n1,x\n2,"y', "a line break within the column 'b' in row 2: close the quote"),
+        ("a.csv", b'a,b\n1,x\n2,"y\n', "a line break within the column 'b' in row 2: close the quote"),
         ("a.csv", b"a;b\n1;2\n", "has the one column 'a;b': give delimiter=';'"),
         ("a.csv", b"\x89PNG\r\n\x1a\n\xff\xfe\n", "cannot be read as CSV .* wanted text in UTF-8"),
         ("a.csv", b"a,b\n" + 9000 * b"1,2\n" + b"1,\xff\xfe\n", "cannot be read as CSV .*invalid UTF8"),
@@ -152,6 +189,14 @@ def test_what_is_no_table_is_refused(tmp_path):
         read_columns({"a": [1, 2, 3], "b": [1, 2]})
     with pytest.raises(ValueError, match=r"the column 'b' has shape \(2, 2\)"):
         read_columns({"a": [1, 2], "b": np.zeros((2, 2))})
+    for column, message in [
+        ([[1], [2, 3]], "'b' holds lists of different lengths, wanted one value"),
+        (np.zeros((2, 1)), r"'b' has shape \(2, 1\), wanted one value"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            read_columns({"a": [1, 2], "b": column})
+    with pytest.raises(TypeError, match="the table has a column named 0, which is no text"):
+        read_columns({0: [1, 2], "0": [1, 2]})
     with pytest.raises(ValueError, match="two columns named 'a'"):
         read_columns(pa.table([pa.array([1]), pa.array([2])], names=["a", "a"]))
     np.save(tmp_path / "a.npy", np.zeros(3))

@@ -5,6 +5,7 @@ import itertools
 import jax
 import numpy as np
 import pytest
+from unchecked import unchecked
 
 import vae
 from vae.data import table_splits
@@ -200,6 +201,15 @@ def test_a_file_and_what_it_holds_give_the_same_feeds(tmp_path):
         (changed("height", 6, "tall"), {}, "'height' holds the text 'tall' in row 7, but numbers elsewhere"),
         ({**TABLE, "no": np.full(ROWS, np.nan)}, {"missing": "mask"}, "'no' holds no value at all"),
         ({**TABLE, "id": [f"x{i}" for i in range(ROWS)]}, {}, "'id' holds 200 different texts in 200 rows: leave it out"),
+        (TABLE, {"columns": []}, "no column is left to model"),
+        (TABLE, {"context": ["smokes", "smokes"]}, "'smokes' is named twice"),
+        (TABLE, {"categorical": "visits", "kinds": KINDS}, "'visits' is said to be categorical and 'count': say one of both"),
+        ({**TABLE, "n": 2**53 + np.arange(ROWS)}, {}, "'n' holds 9007199254740992 in row 1; wanted whole numbers up to"),
+        ({**TABLE, "n": [2**53, None] * 100}, {"missing": "mask"}, "'n' holds object values, wanted numbers or texts"),
+        ({**TABLE, "n": [2**70 + i for i in range(ROWS)]}, {}, "'n' holds object values, wanted numbers or texts"),
+        ({**TABLE, "c": TABLE["income"] * 1j}, {}, "'c' holds complex128 values, wanted numbers or texts"),
+        ({**TABLE, "o": ["x", object()] * 100}, {}, "'o' holds object values, wanted numbers or texts"),
+        ({**TABLE, "m": np.ma.masked_less(TABLE["income"], 3)}, {}, "'m' has no value in row .*: say missing='mask'"),
         ({**TABLE, "": np.arange(ROWS)}, {}, "a column has no name, as the index"),
         ({**TABLE, "day": np.full(ROWS, "2020-01-01", "M8[D]")}, {}, r"'day' holds datetime64\[D\] values, wanted numbers"),
     ],
@@ -208,6 +218,12 @@ def test_what_does_not_fit_is_refused_with_its_column_and_row(table, arguments, 
     with pytest.raises(ValueError, match=message) as caught:
         table_splits(table, **arguments)
     assert str(caught.value)[-1] in ".?"
+
+
+@pytest.mark.parametrize("arguments", [{"columns": [0]}, {"context": [0]}, {"labels": 0}, {"kinds": {0: "real"}}])
+def test_a_column_is_named_by_a_text(arguments):
+    with unchecked(), pytest.raises(TypeError, match="a column is named as 0; wanted a text"):
+        table_splits(TABLE, **arguments)
 
 
 def test_what_does_not_fit_a_split_is_refused_with_its_row_there():
@@ -220,6 +236,34 @@ def test_what_does_not_fit_a_split_is_refused_with_its_row_there():
         table_splits({"train": train, "test": {"town": ["Ulm", "Bonn"]}})
     with pytest.raises(ValueError, match="'age' holds texts in one split and numbers in another"):
         table_splits({"train": train, "test": {"town": ["Ulm"], "age": ["old"]}})
+
+
+def test_a_category_may_be_rare_in_the_training_source_but_not_absent():
+    """Wherever the cut puts the one row that has it."""
+    for i in range(12):
+        town = np.where(np.arange(40) == i, "Trier", "Ulm")
+        train = {"town": town, "age": np.arange(40.0)}
+        spec = table_splits({"train": train, "test": {"town": ["Ulm"], "age": [1.0]}}).train.spec
+        assert spec.columns[0].categories == ("Trier", "Ulm")
+
+
+def test_dates_and_the_type_of_a_column_move_no_row():
+    def heights(**more):
+        return np.asarray(table_splits({**TABLE, **more}, columns=["height"]).test.arrays["x"])[:, 0]
+
+    days = np.datetime64("2020-01-01") + np.arange(ROWS)
+    for unit in "DsmM":
+        np.testing.assert_array_equal(heights(day=days.astype(f"M8[{'ns' if unit == 'm' else unit}]")), heights())
+    numbers = np.arange(ROWS) / 4
+    np.testing.assert_array_equal(heights(n=[str(number) for number in numbers]), heights(n=numbers))
+    assert sorted(heights(n=numbers)) != sorted(heights())
+
+
+def test_real_numbers_near_the_largest_are_real_numbers():
+    splits = table_splits({"mass": TABLE["income"] * 1e37, "height": TABLE["height"]})
+    assert np.all(np.isfinite(splits.train.spec.scale))
+    wide = table_splits({"n": [2**53 + 1, 2**53 + 3] * 30, "height": TABLE["height"][:60]}, categorical="n")
+    assert wide.train.spec.columns[0].categories == ("9007199254740993", "9007199254740995")
 
 
 def test_a_named_kind_overrules_what_a_column_shows():

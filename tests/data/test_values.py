@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from vae.data import values
-from vae.data.moments import moments
+from vae.data.moments import moments, require_varies
 from vae.data.values import find_space, require_space, too_large
 
 
@@ -23,7 +23,12 @@ from vae.data.values import find_space, require_space, too_large
         (np.array([-1, 3]), "real"),
         (np.array([0.2, 0.9]), "unit_interval"),
         (np.array([0.2, -0.9]), "real"),
-        (np.array([0.0, 3.0]), "real"),
+        (np.array([0.0, 3.0]), "count"),
+        (np.array([0.0, 255.0], np.float32), "count"),
+        (np.array([0.0, 3.0], np.float16), "count"),
+        (np.array([0.0, 3.5]), "real"),
+        (np.array([0.0, np.nan]), "real"),
+        (np.array([1e37, 3e37]), "real"),
     ],
 )
 @pytest.mark.parametrize("block_bytes", [1, 1 << 26])
@@ -44,6 +49,7 @@ def test_the_space_is_found_whatever_the_blocks(array, space, block_bytes, monke
         ("count", 1.5, "hold 1.5 in row 3; wanted whole numbers from 0 on"),
         ("count", 2**24 + 1, "hold 16777217 in row 3; wanted whole numbers up to 16777216"),
         ("real", -(2**24) - 1, "hold -16777217 in row 3"),
+        ("real", 2**53 + 1, "hold 9007199254740993 in row 3"),
         ("real", 2**60 + 1, "hold 1152921504606846977 in row 3"),
         ("tokens", 4, "hold 4 in row 3; wanted tokens from 0 to 3"),
         ("tokens", -1, "hold -1 in row 3; wanted tokens from 0 to 3"),
@@ -83,6 +89,37 @@ def test_moments_are_those_of_the_observed_values(x, observed):
             np.testing.assert_allclose(std[column], seen.std(), rtol=1e-5, atol=1e-30)
         else:
             assert std[column] == 1
+
+
+TEN = np.arange(10.0)
+
+
+@pytest.mark.parametrize(
+    ("x", "refused"),
+    [
+        (TEN, False),
+        (1e6 + TEN, False),
+        (1e9 + TEN, True),
+        (1e30 * TEN, False),
+        (1e-36 * TEN, False),
+        (1e-39 * TEN, True),
+        (1e-46 * TEN, True),
+        (np.full(10, 7.1), False),
+        (np.full(10, 0.3) + np.spacing(0.3) * (TEN > 5), False),
+        (np.zeros(10), False),
+    ],
+)
+@pytest.mark.parametrize("block_bytes", [1, 1 << 26])
+def test_only_what_varies_by_less_than_float32_holds_is_refused(x, refused, block_bytes, monkeypatch):
+    monkeypatch.setattr(values, "BLOCK_BYTES", block_bytes)
+    parts = [(np.stack([TEN[:5], x[:5]], 1), None), (np.stack([TEN[5:], x[5:]], 1), np.ones((5, 2), bool))]
+    if refused:
+        with pytest.raises(ValueError, match=r"^entry 1 varies by .*: subtract a constant from it, or rescale it.$"):
+            require_varies(parts, lambda entry: f"entry {entry[0]}")
+    else:
+        require_varies(parts, lambda entry: f"entry {entry[0]}")
+    junk = np.stack([TEN, 1e9 + TEN], 1)
+    require_varies([(junk, np.array([True, False]) & np.ones((10, 1), bool))], str)
 
 
 def test_moments_do_not_depend_on_the_blocks(monkeypatch):

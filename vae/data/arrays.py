@@ -10,9 +10,10 @@ import numpy as np
 
 from vae.data import feeds
 from vae.data.content import as_bytes, cut_by_content, row_digests
+from vae.data.contexts import contexts_alike
 from vae.data.dataset import SPLITS
 from vae.data.feeds import Feed, Splits, feed, with_context
-from vae.data.moments import moments
+from vae.data.moments import moments, require_varies
 from vae.data.picked import Picked
 from vae.data.sources.arrays import read_arrays
 from vae.data.values import MISSING, blocks, find_space, require_one_of, require_space, union
@@ -44,13 +45,15 @@ def array_splits(
     source:      an array (N, ...), a `.npy`, a dict or an `.npz` with x and, beside it, context, label, observed and lengths,
                  also with splits of one's own (`x_train`, `x_test`, ...), or "module:function" that returns one of these.
     space:       what the values are. Unless told: only 0 and 1, or bool, binary; other uint8, uint8; other whole numbers from 0
-                 on, count; other numbers unit_interval where all lie in [0, 1], else real. Tokens have to be said.
-    context:     an array or a pytree of arrays that x is conditioned on, a row for each example.
+                 on, count, also as floats; other numbers unit_interval where all lie in [0, 1], else real. Tokens have to be
+                 said.
+    context:     an array or a pytree of arrays that x is conditioned on, a row for each example: int32 where they are integers
+                 in all splits, uint8 too, else float32.
     labels:      one for each example, for figures only; `label_names` of the classes 0, 1, ...
     lengths:     how many steps of each sequence there are, (N,); what is behind them is missing.
     observed:    booleans of the shape of x, or of its first axes; what is not observed is missing, whatever x holds there.
     tokens:      how many different ones there are; one more than the largest, unless told.
-    missing:     what NaN is: refused, or missing too ("mask").
+    missing:     what NaN is, and what NumPy has masked: refused, or missing too ("mask").
     standardise: whether a model standardises real data inside, by `Data.scale`.
     resident:    see `feed`. A `.npy` that is too large stays on the disk; its masks and contexts do not.
 
@@ -70,8 +73,11 @@ def array_splits(
     require_one_of("space", space, (None, *SPACES))
     extra = {"context": context, "label": labels, "lengths": lengths, "observed": observed}
     parts = with_extra(read_arrays(source), {field: value for field, value in extra.items() if value is not None})
-    parts = {split: plain_part(name_of_split(split, parts), part) for split, part in parts.items()}
+    parts = {split: plain_part(name_of_split(split, parts), part, missing) for split, part in parts.items()}
     require_alike(parts)
+    if "context" in parts["train"]:
+        contexts = contexts_alike({name_of_split(split, parts): part["context"] for split, part in parts.items()})
+        parts = {split: {**part, "context": context} for (split, part), context in zip(parts.items(), contexts)}
     masked = missing == "mask" or any(field in part for part in parts.values() for field in ("lengths", "observed"))
     parts = {split: with_mask(part, missing) if masked else part for split, part in parts.items()}
     found = next(known for known in SPACES if known == space) if space else widest(parts)
@@ -79,6 +85,7 @@ def array_splits(
     for split, part in parts.items():
         require_space(part["x"], found, name_of_split(split, parts), number)
         require_labels(name_of_split(split, parts), part, label_names)
+    require_varies_in_float32([(part["x"], part.get("observed")) for part in parts.values()], found)
     sizes = {split: len(parts[split]["x"]) for split in SPLITS if split in parts}
     rows = cut_by_content("the data", sizes, partial(array_digests, parts["train"]), validation_fraction)
     own = {split: take(parts["train"], rows[split]) for split in SPLITS if split == "train" or split not in parts}
@@ -100,8 +107,8 @@ def with_extra(parts: dict[str, dict[str, Any]], extra: Mapping[str, Any]) -> di
     return {"train": {**parts["train"], **extra}} if extra else parts
 
 
-def plain_part(what: str, part: Mapping[str, Any]) -> dict[str, Any]:
-    """Every field as arrays with as many rows as x; memory maps stay what they are."""
+def plain_part(what: str, part: Mapping[str, Any], missing: str) -> dict[str, Any]:
+    """Every field as arrays with as many rows as x; memory maps stay what they are, and x masked if that may be."""
     is_tree = {field: field == "context" and isinstance(value, Mapping | tuple) for field, value in part.items()}
     arrays = {
         field: jax.tree.map(partial(plain, field, what), value) if is_tree[field] else plain(field, what, value)
@@ -119,22 +126,41 @@ def plain_part(what: str, part: Mapping[str, Any]) -> dict[str, Any]:
         for leaf in jax.tree.leaves(tree):
             if len(leaf) != len(x):
                 raise ValueError(f"{what} have {len(x)} rows of x but {len(leaf)} of {field}: give one for each.")
-            if field == "context" and leaf.dtype.kind == "f":
-                require_space(leaf, "real", f"the contexts of {what}")
+    for field, tree in arrays.items():
+        if field != "x" or missing == "refuse":
+            arrays[field] = jax.tree.map(partial(without_mask, field, what), tree)
     return arrays
+
+
+def without_mask(field: str, what: str, array: np.ndarray) -> np.ndarray:
+    """The plain array of a masked one where nothing is masked."""
+    masked = np.ma.getmask(array)
+    if np.any(masked):
+        hint = "say missing='mask', or remove the row" if field == "x" else "fill them, as only x may be masked"
+        raise ValueError(f"the {field} of {what} has masked values, first in row {np.argwhere(masked)[0][0] + 1}: {hint}.")
+    return np.ma.getdata(array)
 
 
 def plain(field: str, what: str, values: Any) -> np.ndarray:
     """An array of numbers with an axis of rows."""
+    if isinstance(values, list) and any(isinstance(row, np.ma.MaskedArray) for row in values):
+        values = np.ma.stack(values)
     try:
-        array = values if isinstance(values, np.memmap) else np.asarray(values)
+        array = values if isinstance(values, np.memmap | np.ma.MaskedArray) else np.asarray(values)
     except ValueError as error:  # NumPy's word for a ragged list
         raise ValueError(f"the {field} of {what} has rows of different lengths: pad them, and give lengths.") from error
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         raise ValueError(
             f"the {field} of {what} is {array.dtype} of shape {array.shape}; wanted numbers, a row for each example."
         )
-    return array
+    return native(array)
+
+
+def native(array: np.ndarray) -> np.ndarray:
+    """The numbers in the byte order of the machine, and in at most 64 bits."""
+    array = array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    with np.errstate(over="ignore"):  # infinite is refused
+        return array.astype(np.float64) if array.dtype.kind == "f" and array.dtype.itemsize > 8 else array
 
 
 def require_alike(parts: Mapping[str, Mapping[str, Any]]) -> None:
@@ -151,8 +177,9 @@ def require_alike(parts: Mapping[str, Mapping[str, Any]]) -> None:
 
 def with_mask(part: Mapping[str, Any], missing: str) -> dict[str, Any]:
     """x with 0 where it is missing, and booleans of its shape."""
-    x, rest = part["x"], {field: value for field, value in part.items() if field not in ("lengths", "observed")}
-    seen = ~np.isnan(x) if missing == "mask" else np.ones(x.shape, bool)
+    x, masked = np.ma.getdata(part["x"]), np.ma.getmask(part["x"])
+    rest = {field: value for field, value in part.items() if field not in ("lengths", "observed")}
+    seen = ~(np.isnan(x) | masked) if missing == "mask" else np.ones(x.shape, bool)
     if "lengths" in part:
         require_lengths(part["lengths"], x.shape[1])
         seen &= trailing(np.arange(x.shape[1]) < part["lengths"][:, None], x.ndim)
@@ -239,8 +266,15 @@ def spec_of(train: Mapping[str, Any], space: DataSpace, tokens: int, standardise
     return Data(shape=tuple(train["x"].shape[1:]), space=space, mean=jnp.asarray(mean), scale=scale)
 
 
+def require_varies_in_float32(parts: Sequence[tuple[Any, Any]], space: DataSpace) -> None:
+    """Refuse numbers that are no whole ones and vary by less than float32 holds; those that came as float32 it does hold."""
+    if space in ("real", "unit_interval") and any(x.dtype.itemsize > 4 for x, _ in parts):
+        require_varies(parts, lambda entry: f"the entry {entry} of the data")
+
+
 def spec_of_array(train: Any, space: DataSpace) -> Data:
     """What a model has to know of a plain array of training examples of that space."""
+    require_varies_in_float32([(train, None)], space)
     return spec_of({"x": train}, space, 0, standardise=True)
 
 

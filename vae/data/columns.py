@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vae.data.sources.columns import RawColumn, Texts, as_numbers, number_of, sorted_texts
-from vae.data.values import outside, require_one_of
+from vae.data.moments import require_varies
+from vae.data.sources.texts import RawColumn, Texts, as_numbers, number_of, sorted_texts
+from vae.data.values import EXACTLY_HELD, outside, require_one_of, too_large
 from vae.spaces import DataSpace
 from vae.types import Column
 
@@ -15,9 +16,6 @@ KINDS: tuple[DataSpace, ...] = ("real", "binary", "count", "tokens")
 
 MANY = 20
 """More different texts than this, and than half of the rows, are names or remarks and no categories, unless it is said."""
-
-LOST = 0.01
-"""Rounding to float32 may be this part of a real column's standard deviation."""
 
 Place = Callable[[int], str]
 
@@ -46,7 +44,10 @@ def encode(name: str, raw: RawColumn, said: str | None, place: Place) -> Encoded
     """
     require_one_of(f"the kind of the column {name!r}", said, (None, *KINDS))
     kind = next((known for known in KINDS if known == said), None)
-    if not isinstance(raw, Texts) and raw.dtype != np.float64:
+    if not isinstance(raw, Texts) and raw.dtype.kind in "iu" and kind != "tokens":
+        row = int(np.argmax(too_large(raw)))
+        raise ValueError(f"the column {name!r} holds {raw[row]} in {place(row)}; wanted {EXACTLY_HELD}.")
+    if not isinstance(raw, Texts) and raw.dtype.kind not in "iuf":
         raise ValueError(f"the column {name!r} holds {raw.dtype} values, wanted numbers or texts: convert it, or leave it out.")
     raw = as_numbers(raw) if kind not in (None, "tokens") else raw
     found = from_texts(name, raw, kind, place) if isinstance(raw, Texts) else from_numbers(name, raw, kind, place)
@@ -90,16 +91,13 @@ def from_numbers(name: str, raw: np.ndarray, kind: DataSpace | None, place: Plac
         return from_texts(name, number_texts(raw), kind, place)
     if kind is None:
         kind = "binary" if np.all((seen == 0) | (seen == 1)) else "real"
-    for bad, wanted in outside(seen, kind, whole=bool(np.all(seen == np.floor(seen)))):
+    whole = bool(np.all((seen == np.floor(seen)) & (np.abs(seen) < 2**53)))  # beyond, every float64 is a whole number
+    for bad, wanted in outside(seen, kind, whole=whole):
         if np.any(bad):
             row = int(np.flatnonzero(observed)[np.argmax(bad)])
             raise ValueError(f"the column {name!r} holds {raw[row]:.17g} in {place(row)}; wanted {wanted}.")
-    varies = kind == "real" and len(seen) > 0 and np.ptp(seen) > 0
-    if varies and np.std(seen.astype(np.float32) - seen) > LOST * np.std(seen):
-        raise ValueError(
-            f"the column {name!r} varies by {np.std(seen):.3g} about {np.mean(seen):.10g}, of which float32 loses too much: "
-            "subtract a constant from it."
-        )
+    if kind == "real" and len(seen):
+        require_varies([(seen, None)], lambda entry: f"the column {name!r}")
     return Encoded(Column(name, kind), np.where(observed, raw, 0).astype(np.float32), observed)
 
 
@@ -108,22 +106,25 @@ def number_texts(raw: np.ndarray) -> Texts:
     found, codes = np.unique(raw[~np.isnan(raw)], return_inverse=True)
     all_codes = np.full(len(raw), -1, np.int64)
     all_codes[~np.isnan(raw)] = codes
-    return Texts(all_codes, tuple(str(int(number) if number.is_integer() else number) for number in found.tolist()))
+    whole = [isinstance(number, int) or number.is_integer() for number in found.tolist()]
+    return Texts(all_codes, tuple(str(int(number) if is_whole else number) for number, is_whole in zip(found.tolist(), whole)))
 
 
-def require_known(encoded: Encoded, rows: Mapping[str, np.ndarray], place: Place) -> None:
-    """Refuse a category of the validation or test rows that no training row has; of a categorical column."""
+def require_known(encoded: Encoded, sizes: Mapping[str, int], place: Place) -> None:
+    """Refuse a category of given validation or test rows that no given training row has; of a categorical column.
+
+    sizes: rows by split, those of "train" first.
+    """
     known = np.zeros(len(encoded.column.categories), bool)
-    codes = encoded.values.astype(np.int64)
-    known[codes[rows["train"]][encoded.observed[rows["train"]]]] = True
-    for split in ("validation", "test"):
-        unknown = encoded.observed[rows[split]] & ~known[codes[rows[split]]]
-        if np.any(unknown):
-            row = int(rows[split][np.argmax(unknown)])
-            raise ValueError(
-                f"the column {encoded.column.name!r} holds {encoded.column.categories[codes[row]]!r} in {place(row)}, which no "
-                "training row has: add rows that do, or leave those out."
-            )
+    codes, train = encoded.values.astype(np.int64), sizes["train"]
+    known[codes[:train][encoded.observed[:train]]] = True
+    unknown = encoded.observed & ~known[codes]
+    if np.any(unknown):
+        row = int(np.argmax(unknown))
+        raise ValueError(
+            f"the column {encoded.column.name!r} holds {encoded.column.categories[codes[row]]!r} in {place(row)}, which no "
+            "training row has: add rows that do, or leave those out."
+        )
 
 
 def joined(columns: list[RawColumn], name: str) -> RawColumn:
@@ -133,7 +134,8 @@ def joined(columns: list[RawColumn], name: str) -> RawColumn:
     if texts and numbers:
         raise ValueError(f"the column {name!r} holds texts in one split and numbers in another: correct it, or leave it out.")
     if numbers:
-        return np.concatenate(numbers)
+        same = len({column.dtype for column in numbers}) == 1
+        return np.concatenate(numbers if same else [column.astype(object) for column in numbers])
     starts = np.cumsum([0, *(len(column.texts) for column in texts)])
     codes = [np.where(column.codes < 0, -1, column.codes + start) for column, start in zip(texts, starts)]
     return sorted_texts(np.concatenate(codes), [text for column in texts for text in column.texts])

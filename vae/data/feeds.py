@@ -95,8 +95,8 @@ def feed(
 ) -> Feed:
     """A feed over arrays with a common leading axis; on the device where they fit in `RESIDENT_BYTES`.
 
-    spec:   what the model is built for; by default the shape that `prepare` gives, in the space that `find_space` finds. What
-            examples are conditioned on is found from `prepare` in any case.
+    spec:   what the model is built for; by default the shape that `prepare` gives, in the space that `find_space` finds: whole
+            floats from 0 on are counts, as integers are. What examples are conditioned on is found from `prepare` in any case.
     labels: one per example, for figures only.
 
     Whole numbers and booleans are shown to the model as float32, but for the space "uint8", and tokens as int32.
@@ -121,6 +121,11 @@ def feed(
     if 0 in sizes:
         raise ValueError("the data hold no examples; wanted at least one: check the split or the path.")
     for leaf in leaves:
+        if isinstance(leaf, np.ma.MaskedArray):
+            raise ValueError(
+                "the data are masked arrays; wanted plain ones: vae.data.array_splits(x, missing='mask') takes what is masked "
+                "for missing."
+            )
         if leaf.dtype.kind in REFUSED_KINDS:
             raise ValueError(f"the data hold values of type {leaf.dtype}; wanted real numbers: encode them first.")
         if np.issubdtype(leaf.dtype, np.floating) and not all(np.all(np.isfinite(block)) for _, block in blocks(leaf)):

@@ -13,7 +13,8 @@ from vae.data.content import as_bytes, cut_by_content, row_digests, text_bytes
 from vae.data.dataset import SPLITS
 from vae.data.feeds import Feed, Splits, feed, with_context
 from vae.data.moments import moments
-from vae.data.sources.columns import RawColumn, Texts, length_of, read_columns
+from vae.data.sources.columns import read_columns
+from vae.data.sources.texts import RawColumn, Texts, as_numbers, length_of
 from vae.data.values import MISSING, require_one_of
 from vae.spaces import DataSpace
 from vae.types import Data
@@ -68,9 +69,9 @@ def table_splits(
     delimiter:   of a `.csv`.
 
     Where the source has no splits, a tenth of the rows is the test set, `validation_fraction` of them the validation set. Which
-    rows these are depends on all cells of a row and on nothing else: rows in another order land in the same splits, and equal
-    rows together. Means and standard deviations are those of the observed cells of the training rows. `Data.scale` is 1 for
-    what is no real number, and `Data.mean` 0 for categories.
+    rows these are depends on all numbers and texts of a row (not on its dates, which no model sees) and on nothing else: rows
+    in another order land in the same splits, and equal rows together. Means and standard deviations are those of the observed
+    cells of the training rows. `Data.scale` is 1 for what is no real number, and `Data.mean` 0 for categories.
 
     >>> table = {"height": np.random.default_rng(0).normal(size=50), "smokes": np.arange(50) % 2}
     >>> vae.data.table_splits(table).train.spec.columns[1].space
@@ -82,8 +83,8 @@ def table_splits(
     require_one_of("missing", missing, MISSING)
     table = joined_table({split: read_columns(part, delimiter) for split, part in parts_of(source).items()})
     given = as_names(context)
-    names = as_names(columns) or [name for name in table.columns if name not in (*given, labels)]
-    said = {**(kinds or {}), **dict.fromkeys(as_names(categorical), "tokens")}
+    names = [name for name in table.columns if name not in (*given, labels)] if columns is None else as_names(columns)
+    said = said_kinds(kinds or {}, as_names(categorical))
     require_columns(table, [*names, *given, *([] if labels is None else [labels]), *said])
     require_apart(names, given)
 
@@ -98,7 +99,7 @@ def table_splits(
     rows = cut_by_content("the table", table.sizes, partial(table_digests, table), validation_fraction)
     for part in modelled + conditions:
         if len(table.sizes) > 1 and part.column.space == "tokens":
-            require_known(part, rows, table.place)
+            require_known(part, table.sizes, table.place)
     arrays = {"x": np.stack([part.values for part in modelled], axis=1)}
     if missing == "mask":
         arrays["observed"] = np.stack([part.observed for part in modelled], axis=1)
@@ -128,14 +129,24 @@ def joined_table(parts: Mapping[str, Mapping[str, RawColumn]]) -> Table:
     return Table(columns, {split: length_of(next(iter(part.values()))) for split, part in parts.items()})
 
 
-def as_names(names: Iterable[str] | str | None) -> list[str]:
+def as_names(names: Iterable[str] | str) -> list[str]:
     """Names of columns; a single one may stand alone."""
-    return [names] if isinstance(names, str) else list(names or ())
+    return [names] if isinstance(names, str) else list(names)
+
+
+def said_kinds(kinds: Mapping[str, str], categorical: list[str]) -> dict[str, str]:
+    """The kinds that are said, by column; refuses one that is said to be categorical and of another kind too."""
+    for name in categorical:
+        if kinds.get(name, "tokens") != "tokens":
+            raise ValueError(f"the column {name!r} is said to be categorical and {kinds[name]!r}: say one of both.")
+    return {**kinds, **dict.fromkeys(categorical, "tokens")}
 
 
 def require_columns(table: Table, names: Iterable[str]) -> None:
     """Refuse a column that the table does not have."""
     for name in names:
+        if not isinstance(name, str):
+            raise TypeError(f"a column is named as {name!r}; wanted a text: give the name of the column.")
         if name not in table.columns:
             close = difflib.get_close_matches(name, table.columns, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(table.columns)}."
@@ -146,10 +157,10 @@ def require_apart(names: list[str], given: list[str]) -> None:
     """Refuse a table without modelled columns, one that is named twice, one without a name and one that is its own context."""
     if not names:
         raise ValueError("no column is left to model: name fewer columns as context, or some in columns=.")
-    for name in names:
+    for name in [*names, *given]:
         if not name:
             raise ValueError("a column has no name, as the index of a table has: name it, remove it, or choose by columns=.")
-        if name in given or names.count(name) > 1:
+        if [*names, *given].count(name) > 1:
             raise ValueError(f"the column {name!r} is named twice: a column is modelled or conditioned on, once.")
 
 
@@ -161,17 +172,19 @@ def require_complete(part: Encoded, place: Place, maskable: bool) -> None:
 
 
 def table_digests(table: Table) -> np.ndarray:
-    """A number for each training row by all of its cells, whatever the order of the columns."""
+    """A number for each training row by its numbers and texts, whatever the order of the columns.
+
+    Texts that are numbers throughout count as these.
+    """
     size = table.sizes["train"]
 
     def of(column: RawColumn) -> np.ndarray:
         if isinstance(column, Texts):
             return np.concatenate([text_bytes(column.texts), np.zeros((1, 16), np.uint8)])[column.codes[:size]]
-        if column.dtype == np.float64:
-            return as_bytes(column[:size])
-        return text_bytes([str(value) for value in column[:size]])
+        return as_bytes(column[:size])
 
-    return row_digests(*(of(table.columns[name]) for name in sorted(table.columns)))
+    columns = [as_numbers(table.columns[name]) for name in sorted(table.columns)]
+    return row_digests(*(of(column) for column in columns if isinstance(column, Texts) or column.dtype.kind in "iuf"))
 
 
 def conditioned(part: Encoded, train: np.ndarray) -> np.ndarray:

@@ -12,6 +12,9 @@ BLOCK_BYTES = 1 << 26
 EXACT = 2**24
 """Every whole number up to this one is a float32."""
 
+EXACTLY_HELD = f"whole numbers up to {EXACT}, or others that float32 holds: divide them by a unit"
+"""What is wanted where they are too large."""
+
 HELD: dict[DataSpace, set[str]] = {
     "binary": {"binary"},
     "unit_interval": {"binary", "unit_interval"},
@@ -41,16 +44,24 @@ def blocks(array: Any) -> Iterator[tuple[int, np.ndarray]]:
 def find_space(array: Any) -> DataSpace:
     """The space of an array that says nothing of it.
 
-    Only 0 and 1, or bool: binary. Other uint8: uint8. Other whole numbers: count, or real where some are negative. Other
-    floats: unit_interval where all lie in [0, 1], else real. Tokens look like counts and have to be said.
+    Only 0 and 1, or bool: binary. Other uint8: uint8. Other whole numbers from 0 on: count, also as floats, up to 2^24, since a
+    density of real numbers is none of whole ones. Other numbers: unit_interval where all lie in [0, 1], else real. Tokens look
+    like counts and have to be said.
     """
     if all(np.all((block == 0) | (block == 1)) for _, block in blocks(array)):
         return "binary"
-    if array.dtype.kind not in "iu":
-        return "unit_interval" if all(np.all((block >= 0) & (block <= 1)) for _, block in blocks(array)) else "real"
     if array.dtype == np.uint8:
         return "uint8"
-    return "real" if any(np.min(block) < 0 for _, block in blocks(array) if block.size) else "count"
+    if all(np.all(block >= 0) & np.all(is_whole(block)) for _, block in blocks(array)):
+        return "count"
+    return "unit_interval" if all(np.all((block >= 0) & (block <= 1)) for _, block in blocks(array)) else "real"
+
+
+def is_whole(block: np.ndarray) -> np.ndarray:
+    """Which numbers are whole: integers, and floats without a fraction up to the largest of which each is a float32."""
+    if block.dtype.kind in "iu":
+        return np.ones(block.shape, bool)
+    return (block == np.floor(block)) & (np.abs(block) <= np.float32(EXACT))
 
 
 def union(spaces: Iterable[DataSpace]) -> DataSpace:
@@ -101,10 +112,10 @@ def outside(block: np.ndarray, space: DataSpace, tokens: int = 0, whole: bool = 
     elif space == "count":
         yield fraction | (block < 0), "whole numbers from 0 on, as the space is count"
     if whole or space == "count" or block.dtype.kind in "iu":
-        yield too_large(block), f"whole numbers up to {EXACT}, or others that float32 holds: divide them by a unit"
+        yield too_large(block), EXACTLY_HELD
 
 
 def too_large(numbers: np.ndarray) -> np.ndarray:
-    """Which whole numbers float32 does not hold; over 2^53 float64 may have rounded them already, so that they all count."""
+    """Which whole numbers float32 does not hold; from 2^53 on float64 may have rounded them already, so that they all count."""
     wide = numbers.astype(np.float64)
-    return (np.abs(wide) > EXACT) & ((wide.astype(np.float32) != wide) | (np.abs(wide) > 2**53))
+    return (np.abs(wide) > EXACT) & ((wide.astype(np.float32) != wide) | (np.abs(wide) >= 2**53))

@@ -8,32 +8,26 @@ import csv
 import zipfile
 import zlib
 from collections.abc import Mapping
+from decimal import Decimal
+from numbers import Real
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from vae.data.sources.function import PATTERN, find_function
+from vae.data.sources.texts import RawColumn, as_numbers, length_of, texts_of
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null")
 """What stands for a missing cell in a `.csv` where it is not quoted; spaces around a cell never count."""
 
+BLOCK = 1 << 20
+"""The bytes that Arrow reads of a `.csv` at a time, at least."""
+
+ROUNDED = 2**53
+"""From this one on, float64 does not hold every whole number."""
+
 USAGE = "a .csv, .parquet or .npz file, a dict of columns, a structured array, an Arrow or pandas table, or module:function"
-
-
-class Texts(NamedTuple):
-    """A column of text.
-
-    codes: (N,) places in `texts`, -1 for a missing cell.
-    texts: the different ones, sorted.
-    """
-
-    codes: np.ndarray
-    texts: tuple[str, ...]
-
-
-RawColumn = np.ndarray | Texts
-"""float64 numbers with NaN for a missing cell, or texts; an array of anything else (dates) cannot be modelled."""
 
 
 def read_columns(source: Any, delimiter: str = ",") -> dict[str, RawColumn]:
@@ -49,12 +43,14 @@ def read_columns(source: Any, delimiter: str = ",") -> dict[str, RawColumn]:
     if hasattr(source, "__arrow_c_stream__"):
         return from_arrow("the table", source)
     if hasattr(source, "columns") and not isinstance(source, Mapping):
-        names = [str(name) for name in source.columns]
-        require_distinct("the table", names)
-        source = {str(name): source[name] for name in source.columns}
+        require_distinct("the table", list(source.columns))
+        source = {name: source[name] for name in source.columns}
     if not isinstance(source, Mapping):
         raise TypeError(f"the table is a {type(source).__name__}; wanted {USAGE}; an array is for vae.data.array_splits.")
-    return require_table("the table", {str(name): from_values(str(name), values) for name, values in source.items()})
+    for name in source:
+        if not isinstance(name, str):
+            raise TypeError(f"the table has a column named {name!r}, which is no text: name it by one.")
+    return require_table("the table", {name: from_values(name, values) for name, values in source.items()})
 
 
 def read_path(name: str, delimiter: str) -> dict[str, RawColumn]:
@@ -75,8 +71,11 @@ def read_csv(path: Path, delimiter: str) -> dict[str, RawColumn]:
     from pyarrow import csv as arrow_csv
 
     names = header(path, delimiter)
+    content = path.read_bytes()
+    content = content if content.endswith(b"\n") else content + b"\n"  # a quote that stays open then has a line break behind it
     options = {
-        "read_options": arrow_csv.ReadOptions(use_threads=False),  # only so an error names the row
+        # Only so, and with all rows in one block, do an error and what an open quote has swallowed name the row.
+        "read_options": arrow_csv.ReadOptions(use_threads=False, block_size=min(max(len(content), BLOCK), 2**31 - 1)),
         "parse_options": arrow_csv.ParseOptions(
             delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=len(names) > 1
         ),
@@ -88,12 +87,27 @@ def read_csv(path: Path, delimiter: str) -> dict[str, RawColumn]:
         ),
     }
     try:
-        table = arrow_csv.read_csv(path, **options)
+        table = arrow_csv.read_csv(pa.BufferReader(content), **options)
     except pa.ArrowException as error:
         raise ValueError(
-            f"{path} cannot be read as CSV ({first_line(error)}, the header is row 1): correct it, or say its delimiter."
+            f"{path} cannot be read as CSV ({first_line(error)}, the header is row 1): correct it, close its quotes, or say "
+            "its delimiter."
         ) from error
+    for name in names:
+        require_one_line(str(path), name, table[name])
     return require_table(str(path), {name.strip(): from_cells(table[name]) for name in names})
+
+
+def require_one_line(what: str, name: str, cells: Any) -> None:
+    """Refuse a cell with a line break in it: the rows that a quote has swallowed which nobody closed look like that."""
+    from pyarrow import compute
+
+    row = compute.index(compute.match_substring_regex(cells, "[\\r\\n]"), True).as_py()
+    if row >= 0:
+        raise ValueError(
+            f"{what} has a line break within the column {name.strip()!r} in row {row + 1}: close the quote that opens there, "
+            "or take line breaks out of its cells."
+        )
 
 
 def from_cells(cells: Any) -> RawColumn:
@@ -104,20 +118,27 @@ def from_cells(cells: Any) -> RawColumn:
     cells = compute.utf8_trim_whitespace(cells)
     cells = compute.if_else(compute.equal(cells, ""), None, cells)
     try:
-        return cells.cast(pa.float64()).to_numpy()  # as float() rounds, but much faster
+        numbers = cells.cast(pa.float64()).to_numpy()  # as float() rounds, but much faster
     except pa.ArrowInvalid:
         return as_numbers(texts_of(cells))
+    try:
+        return from_integers(cells.cast(pa.int64())) if np.any(np.abs(numbers) >= ROUNDED) else numbers
+    except pa.ArrowInvalid:
+        return numbers
 
 
 def header(path: Path, delimiter: str) -> list[str]:
     """The names in the first line of a `.csv`; refuses what is no text, names that repeat and another delimiter."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            names = next(csv.reader(file, delimiter=delimiter), [])
+            names = next(csv.reader(file, delimiter=delimiter), None)
     except (UnicodeDecodeError, csv.Error, TypeError) as error:
         raise ValueError(f"{path} cannot be read as CSV ({first_line(error)}): wanted text in UTF-8 with a header.") from error
-    if not names:
+    if names is None:
         raise ValueError(f"{path} is empty: wanted a header and at least one row.")
+    if not names or any("\n" in name or "\r" in name for name in names):
+        got = "a line break within a name in its header" if names else "a blank first line"
+        raise ValueError(f"{path} has {got}; wanted the names of its columns in the first line: correct it.")
     require_distinct(str(path), [name.strip() for name in names])
     other = next((mark for mark in ";\t,|" if mark != delimiter and mark in names[0]), None)
     if len(names) == 1 and other:
@@ -166,72 +187,86 @@ def from_arrow(what: str, source: Any) -> dict[str, RawColumn]:
 
 
 def from_values(name: str, values: Any) -> RawColumn:
-    """One column: numbers and booleans as float64, texts by their codes, anything else as it is."""
+    """One column: numbers and booleans as float64, texts by their codes, anything else as it is.
+
+    A masked cell is a missing one. Raises a ValueError for more than one value a row.
+    """
     import pyarrow as pa
 
-    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype.kind in "biuf":
-        return values.astype(np.float64)
-    if np.ndim(values) != 1:
-        raise ValueError(f"the column {name!r} has shape {np.shape(values)}, wanted one value for each row.")
-    array = values if isinstance(values, pa.ChunkedArray) else arrow_of(name, values)
+    values = as_array(values)
+    require_one_each(name, values)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "bf":
+        with np.errstate(over="ignore"):  # infinite is refused where the column is used
+            return values.astype(np.float64)
+    if isinstance(values, np.ndarray) and values.dtype.kind in "mM":
+        return values
+    array = values if isinstance(values, pa.ChunkedArray) else arrow_of(values)
+    if array is None:
+        return values if isinstance(values, np.ndarray) else np.array(values, object)
     kind = array.type
     if pa.types.is_dictionary(kind):
         array, kind = array.cast(kind.value_type), kind.value_type
     if pa.types.is_boolean(kind) or pa.types.is_null(kind):
         array, kind = array.cast(pa.float64() if pa.types.is_null(kind) else pa.uint8()), pa.float64()
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    if pa.types.is_integer(kind):
+        return from_integers(array)
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return array.cast(pa.float64(), safe=False).to_numpy()
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
         return texts_of(array)
     return array.to_numpy()
 
 
-def arrow_of(name: str, values: Any):
-    """Python values or a NumPy array as an Arrow column; numbers among texts become texts."""
+def as_array(values: Any) -> Any:
+    """What says that it is an array, of JAX for example, as one of NumPy; what is masked as None."""
+    if isinstance(values, np.ma.MaskedArray):
+        cells = np.ma.getdata(values).astype(object)
+        cells[np.ma.getmaskarray(values)] = None
+        return cells
+    arrow = hasattr(values, "__arrow_c_stream__") or hasattr(values, "__arrow_c_array__")
+    return np.asarray(values) if hasattr(values, "__array__") and not arrow else values
+
+
+def require_one_each(name: str, values: Any) -> None:
+    """Refuse a column that has not one value for each row."""
+    try:
+        shape = np.shape(values)
+    except ValueError as error:  # NumPy's word for a ragged list
+        raise ValueError(f"the column {name!r} holds lists of different lengths, wanted one value for each row.") from error
+    if len(shape) != 1:
+        raise ValueError(f"the column {name!r} has shape {shape}, wanted one value for each row.")
+
+
+def from_integers(array: Any) -> np.ndarray:
+    """An Arrow column of whole numbers as float64, or as they come where float64 may round some."""
+    import pyarrow as pa
+
+    numbers = array.cast(pa.float64(), safe=False).to_numpy()
+    if not np.any(np.abs(numbers) >= ROUNDED):
+        return numbers
+    return np.array(array.to_pylist(), object) if array.null_count else array.to_numpy()
+
+
+def arrow_of(values: Any) -> Any:
+    """Python values or a NumPy array as an Arrow column, numbers among texts as texts; None for other objects."""
     import pyarrow as pa
 
     listed = values.tolist() if isinstance(values, np.ndarray) and values.dtype.kind in "OU" else values
     try:
         return pa.chunked_array([pa.array(listed, from_pandas=True)])
-    except pa.ArrowException:
-        missing = (None if cell is None or cell != cell else cell for cell in listed)
-        return pa.chunked_array([pa.array([None if cell is None else str(cell) for cell in missing], pa.string())])
-
-
-def texts_of(array: Any) -> Texts:
-    """Codes and the sorted different texts of an Arrow column of strings."""
-    encoded = array.combine_chunks().dictionary_encode()
-    found = encoded.dictionary.to_pylist()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    return sorted_texts(codes, found)
-
-
-def sorted_texts(codes: np.ndarray, found: list[str]) -> Texts:
-    """Texts from codes into `found`, -1 for a missing cell, by codes of their sorted order; an empty text is missing too."""
-    texts = sorted(set(found) - {""})
-    place = {text: code for code, text in enumerate(texts)}
-    return Texts(np.array([*(place.get(text, -1) for text in found), -1], np.int64)[codes], tuple(texts))
-
-
-def as_numbers(column: RawColumn) -> RawColumn:
-    """A column of texts as numbers where every one of them is a number, or every one true or false."""
-    if not isinstance(column, Texts):
-        return column
-    numbers = [number_of(text) for text in column.texts]
-    if None in numbers:
-        truths = {"true": 1.0, "false": 0.0}
-        numbers = [truths.get(text.lower()) for text in column.texts]
-    if None in numbers:
-        return column
-    return np.array([*numbers, np.nan], np.float64)[column.codes]
-
-
-def number_of(text: str) -> float | None:
-    """The number that a cell shows, None where it shows none; the underscores of Python are none."""
-    try:
-        return None if "_" in text else float(text)
-    except ValueError:
+    except OverflowError:  # of a whole number that 64 bits do not hold
         return None
+    except pa.ArrowException:
+        missing = [None if cell is None or cell != cell else cell for cell in listed]
+        known = all(isinstance(cell, str | Real | Decimal | np.bool_ | None) for cell in missing)
+        return pa.chunked_array([pa.array([*map(text_of, missing)], pa.string())]) if known else None
+
+
+def text_of(cell: Any) -> str | None:
+    """A text, or a number among texts, whole ones without a point; None for a missing cell."""
+    if cell is None:
+        return None
+    return str(int(cell)) if isinstance(cell, float | np.floating) and cell.is_integer() else str(cell)
 
 
 def require_distinct(what: str, names: list[str]) -> None:
@@ -251,11 +286,6 @@ def require_table(what: str, columns: dict[str, RawColumn]) -> dict[str, RawColu
         if length != lengths[first]:
             raise ValueError(f"the column {name!r} has {length} rows but {first!r} has {lengths[first]}: give as many.")
     return columns
-
-
-def length_of(column: RawColumn) -> int:
-    """The number of rows."""
-    return len(column.codes if isinstance(column, Texts) else column)
 
 
 def first_line(error: Exception) -> str:
