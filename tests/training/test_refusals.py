@@ -95,3 +95,15 @@ def test_arrays_are_splits_without_labels_wherever_splits_are_meant():
             for splits in (given, same)
         )
         assert found == wanted
+
+
+@pytest.mark.parametrize("data", [X[:, 0], {"x": X, "label": np.arange(len(X))}])
+def test_what_is_no_array_for_each_example(data):
+    with pytest.raises(ValueError, match=r"an example of the data has shape \(\), .*; wanted .* vae.data.array_splits"):
+        planned(EXPERIMENT._replace(data=data, model=NETWORKS))
+
+
+def test_lists_of_numbers_are_arrays():
+    assert planned(EXPERIMENT._replace(data=X.tolist())).spec.shape == (4,)
+    with pytest.raises(ValueError, match="the data are a list of rows of different lengths; wanted rows alike: pad them"):
+        planned(EXPERIMENT._replace(data=[[1.0], [1.0, 2.0]]))

@@ -154,6 +154,7 @@ def splits_of(data: Any) -> Splits:
         data = image_splits(data)
     if not isinstance(data, Splits):
         data = Splits(train=data)
+    data = Splits(*map(as_array, data))
     train = data.train
     several = isinstance(train, Mapping) and bool(train) and all(isinstance(one, Feed) for one in train.values())
     if several:
@@ -169,6 +170,16 @@ def as_feed(data: Any, spec: Data | None = None) -> Any:
     spec: of arrays; where it is not given, what is found in them.
     """
     return data if data is None or isinstance(data, Feed) else feed(data, spec=spec)
+
+
+def as_array(data: Any) -> Any:
+    """Lists of numbers as an array, anything else as it is; ValueError for rows of different lengths."""
+    if not isinstance(data, list):
+        return data
+    try:
+        return np.asarray(data)
+    except ValueError as error:  # NumPy's word for a ragged list
+        raise ValueError("the data are a list of rows of different lengths; wanted rows alike: pad them.") from error
 
 
 def space_in_common(splits: Splits) -> DataSpace | None:
