@@ -224,8 +224,8 @@ def built_for(
     """
     if not data.shape:
         raise ValueError(
-            "an example of the data has shape (), or is no single array; wanted an array of numbers for each: reshape one number "
-            "to (1,), or make data of a dict with x, context and label by vae.data.array_splits."
+            "an example of the data has shape (), or is no single array; wanted an array of numbers for each: reshape one "
+            "number to (1,), or make data of a dict with x, context and label by vae.data.array_splits."
         )
     chosen = lookup("latents", LATENTS, latents)
     observation = lookup("likelihood", LIKELIHOODS, BY_SPACE[data.space] if likelihood is None else likelihood)
