@@ -21,8 +21,8 @@ from vae.data.sources.texts import RawColumn, as_numbers, length_of, texts_of
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null")
 """What stands for a missing cell in a `.csv` where it is not quoted; spaces around a cell never count."""
 
-BLOCK = 1 << 20
-"""The bytes that Arrow reads of a `.csv` at a time, at least."""
+BLOCK = 1 << 24
+"""The bytes of a `.csv` that are read at a time; of what an open quote swallows beyond, Arrow does not name the row."""
 
 ROUNDED = 2**53
 """From this one on, float64 does not hold every whole number."""
@@ -74,8 +74,7 @@ def read_csv(path: Path, delimiter: str) -> dict[str, RawColumn]:
     content = path.read_bytes()
     content = content if content.endswith(b"\n") else content + b"\n"  # a quote that stays open then has a line break behind it
     options = {
-        # Only so, and with all rows in one block, do an error and what an open quote has swallowed name the row.
-        "read_options": arrow_csv.ReadOptions(use_threads=False, block_size=min(max(len(content), BLOCK), 2**31 - 1)),
+        "read_options": arrow_csv.ReadOptions(use_threads=False, block_size=BLOCK),  # only so an error names the row
         "parse_options": arrow_csv.ParseOptions(
             delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=len(names) > 1
         ),
