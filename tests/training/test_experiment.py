@@ -113,9 +113,11 @@ def test_two_feeds_have_their_own_batches_and_their_own_numbers(two_feeds):
     assert all(len(row) for row in rows), "a label stays with its example"
     assert batch["unlabelled"].values == ()
     record = two_feeds.records[0]
-    assert {f"{name}/{number}" for name in TWO.train for number in ("elbo", "kl", "log_likelihood")} <= set(record)
+    assert {f"{name}/{number}" for name in TWO.train for number in ("elbo", "log_likelihood")} <= set(record)
+    assert {"labelled/rate", "unlabelled/kl"} <= set(record), "a label costs -log p of its value, which is no KL"
+    assert not {"labelled/kl", "unlabelled/rate"} & set(record)
     assert record["seen"] == [4.0, 10.0]
-    assert {"elbo", "kl", "log_likelihood"} <= set(validations(two_feeds.records)[0])
+    assert {"elbo", "rate", "log_likelihood"} <= set(validations(two_feeds.records)[0]), "it is validated on labelled data"
 
 
 def test_several_feeds_are_resumed_bit_for_bit_and_wherever_they_are(two_feeds, tmp_path):

@@ -1,6 +1,7 @@
 """What may be claimed of the numbers of a run, found from shapes before anything is compiled."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -23,9 +24,14 @@ def claims_of(splits: Splits, model: Model, objective: Objective, settings: Mapp
     name = max(splits.train) if isinstance(splits.train, Mapping) else ""
     train = splits.train[name] if isinstance(splits.train, Mapping) else splits.train
     validation = train if splits.validation is None else splits.validation
-    looks = [(spec.shape, spec.space, spec.context) for spec in (train.spec, validation.spec)]
-    alike = looks[0] == looks[1]
+    alike = validation is train or looks_of(validation) == looks_of(train)
     return claims, of_feed(claims, name) if alike else claim_on(validation, model, objective, settings)
+
+
+def looks_of(feed: Feed) -> tuple:
+    """What a claim depends on of a feed: its space and shapes, and which latent groups are observed."""
+    batch = jax.eval_shape(partial(prepared, feed), jax.random.key(0), batch_like(feed.arrays, 1))
+    return feed.spec.shape, feed.spec.space, feed.spec.context, jax.tree.structure(batch.values)
 
 
 def claim_on(feed: Feed, model: Model, objective: Objective, settings: Mapping[str, Any]) -> Claim:
