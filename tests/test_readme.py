@@ -39,6 +39,7 @@ def test_the_experiment_of_the_readme_teaches_a_code_that_carries_something(read
     assert last["kl"] == pytest.approx(float(row[1]), abs=0.3)
 
 
+@pytest.mark.slow
 def test_the_lines_that_vary_a_run_are_right(readme):
     images = np.zeros((40, 4, 4, 1), np.float32)
     model = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4])

@@ -105,6 +105,7 @@ def own(vae_command, folder):
     return folder / "own"
 
 
+@pytest.mark.slow
 def test_a_family_a_kl_and_a_model_of_the_script_are_evaluated_in_a_fresh_process(own, folder):
     before = read(own / "summary.json")
     said = process(folder, "vae", "evaluate", "--workdir", "own", "--samples", 10)

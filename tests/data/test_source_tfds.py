@@ -165,6 +165,7 @@ def test_every_name_in_our_list_is_registered_and_others_are_found():
 
 
 @pytest.mark.skipif(not (SHARED / "mnist").is_dir(), reason="the shared, prepared MNIST is not beside the repository")
+@pytest.mark.slow
 def test_the_real_mnist(monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(SHARED))
     data = load("mnist")

@@ -140,6 +140,7 @@ def test_how_often_something_is_written_may_change(call, trained):
 # Another run's parameters
 
 
+@pytest.mark.slow
 def test_a_run_may_start_from_anothers_parameters(call, refused, trained, tmp_path):
     child = tmp_path / "child"
     flags = (*TINY, "--steps", 1, "--learning-rate", 1e-30, "--seed", 5, "--workdir", child)

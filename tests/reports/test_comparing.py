@@ -183,6 +183,7 @@ def test_there_is_no_nll_to_compare_of_bits_under_a_density(monkeypatch):
         compare({"odd": PLAIN._replace(data=vae.data.Splits(train=bits[:40], test=bits[40:]))})
 
 
+@pytest.mark.slow
 def test_all_are_charged_as_the_first_variant_unless_told_otherwise(monkeypatch):
     first = PLAIN._replace(model=WRAPPED, objective=vae.elbo(vae.objectives.log_ratio))
     variants = {"first": first._replace(steps=1), "second": PLAIN._replace(steps=1)}
