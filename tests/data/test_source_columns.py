@@ -22,7 +22,7 @@ TABLE = {
 }
 
 
-def same(found, want=TABLE):
+def assert_same(found, want=TABLE):
     assert list(found) == list(want)
     for name in want:
         if isinstance(found[name], Texts):
@@ -73,9 +73,9 @@ def test_every_source_gives_the_same_columns(tmp_path):
         f"{__name__}:by_function",
     ]
     for source in sources:
-        same(read_columns(source))
-    same(read_columns(structured()), TABLE | {"height": np.float32(TABLE["height"])})
-    same(read_columns(written_csv(tmp_path / "b.csv", shown, delimiter=";"), delimiter=";"))
+        assert_same(read_columns(source))
+    assert_same(read_columns(structured()), TABLE | {"height": np.float32(TABLE["height"])})
+    assert_same(read_columns(written_csv(tmp_path / "b.csv", shown, delimiter=";"), delimiter=";"))
 
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\r\n\x00", exclude_categories=["Cs"]), max_size=5)

@@ -95,9 +95,8 @@ def collapse_after(watch: CollapseWatch, record: Mapping[str, Any]) -> tuple[Col
     named = fallen[:1] if 0 in fallen else fallen
     news = [subject for subject in named if subject not in watch.said]
     back = [subject for subject in sorted(watch.said) if subject < len(carried) and _has_come_back(watch, subject)]
-    sentences = ([_sentence(watch, record["step"], news)] if news else []) + (
-        [_taken_back(watch, record["step"])] if back else []
-    )
+    sentences = [_sentence(watch, record["step"], news)] if news else []
+    sentences += [_taken_back(watch, record["step"])] if back else []
     return watch._replace(said=watch.said.union(fallen) - set(back)), " ".join(sentences) or None
 
 

@@ -24,7 +24,7 @@ from vae.evaluation.comparison import (
 )
 from vae.evaluation.examples import Examples
 from vae.rates import Rates, is_kl
-from vae.reports.evaluation import examples_of, test_feed
+from vae.reports.evaluation import evaluated_feed, examples_of
 from vae.trained import Trained
 from vae.training.experiment import Experiment, Host
 from vae.training.identity import feed_digest
@@ -218,7 +218,7 @@ def rates_of_first(first: Experiment) -> Rates:
 
 def require_comparable(variants: Mapping[str, Experiment], examples: Examples, samples: int, rates: Rates) -> None:
     """Refuse, before anything is trained, a variant that could not be trained or measured; the error begins with its name."""
-    tested = test_feed(next(iter(variants.values())).data)
+    tested = evaluated_feed(next(iter(variants.values())).data)
     for names in programs(variants):
         for name in names:
             with of_variant(name):
@@ -233,7 +233,7 @@ def require_comparable(variants: Mapping[str, Experiment], examples: Examples, s
 
 def require_same_test(splits: Splits, tested: Feed) -> None:
     """Refuse a variant with test data of its own: those of the first may be among what it trains on, or in other units."""
-    own = test_feed(splits) if splits.test is not None else tested
+    own = evaluated_feed(splits) if splits.test is not None else tested
     if own is not tested and feed_digest(own) != feed_digest(tested):
         raise ValueError(
             "its test data are others than those of the first variant, on which all are measured; give all the same."

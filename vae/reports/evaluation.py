@@ -65,7 +65,7 @@ def evaluate(
     folder:  None for no figures.
     """
     report, splits = Report() if report is None else report, splits_of(splits)
-    require_same_columns(trained, test_feed(splits).spec)
+    require_same_columns(trained, evaluated_feed(splits).spec)
     examples = examples_of(splits, limit)
     key = jax.random.key(EVALUATION_SEED)
     numbers = numbers_of(trained, examples.x, key, samples=samples, context=examples.context, rates=rates)
@@ -93,13 +93,13 @@ def examples_of(splits: Splits, limit: int = TEST_LIMIT) -> Examples:
 
     Raises ValueError where there is neither.
     """
-    feed = test_feed(splits)
+    feed = evaluated_feed(splits)
     batch = prepared(feed, jax.random.key(EVALUATION_SEED), jax.tree.map(jnp.asarray, gather(feed.arrays, slice(limit))))
     labels = None if feed.labels is None else feed.labels[:limit]
     return Examples(batch.x, batch.context, labels, feed.label_names)
 
 
-def test_feed(splits: Splits) -> Feed:
+def evaluated_feed(splits: Splits) -> Feed:
     """The test split, the validation split where there is none; ValueError where there is neither."""
     feed = splits.test if splits.test is not None else splits.validation
     if feed is None:

@@ -5,8 +5,6 @@ Arrow (pyarrow, pandas, polars), and `module:function` that returns one of these
 """
 
 import csv
-import zipfile
-import zlib
 from collections.abc import Mapping
 from decimal import Decimal
 from numbers import Real
@@ -16,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vae.data.sources.function import PATTERN, find_function
+from vae.data.sources.npz import opened_npz
 from vae.data.sources.texts import RawColumn, as_numbers, length_of, texts_of
 
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "NULL", "null")
@@ -163,14 +162,8 @@ def read_npz(path: Path, delimiter: str) -> dict[str, RawColumn]:
 
 def load_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of an `.npz` by name; a ValueError for another or a damaged file."""
-    try:
-        with open(path, "rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array without a name")
-            return {name: file[name] for name in file.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as .npz ({first_line(error)}): write or download it again.") from error
+    with opened_npz(path) as file:
+        return {name: file[name] for name in file.files}
 
 
 READERS = {".csv": read_csv, ".parquet": read_parquet, ".npz": read_npz}

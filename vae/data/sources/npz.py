@@ -4,10 +4,12 @@ Keys: `x` or `images`, and `y`, `label` or `labels`; for splits of one's own `x_
 `x_validation` or `x_val`, `y_validation` or `y_val`. Labels may be missing. Other keys are ignored.
 """
 
+import contextlib
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,21 +29,29 @@ LABELS = {
 
 def read(name: str) -> Raw:
     """The splits that the file holds."""
-    try:
-        with open(name, "rb") as stream:
-            file = np.load(stream, allow_pickle=False)
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise ValueError("it holds one array without a name")
-            held = tuple(file.files)
-            images = {split: file[key] for split, names in IMAGES.items() if (key := _first(held, names))}
-            labels = {split: file[key] for split, names in LABELS.items() if (key := _first(held, names))}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-        raise ValueError(f"{name} cannot be read as .npz ({error}): write or download it again.") from error
+    with opened_npz(name) as file:
+        held = tuple(file.files)
+        images = {split: file[key] for split, names in IMAGES.items() if (key := _first(held, names))}
+        labels = {split: file[key] for split, names in LABELS.items() if (key := _first(held, names))}
     if "train" not in images:
         raise ValueError(
             f"{name} holds {', '.join(held) or 'nothing'}, wanted images under x, images or x_train: save them so."
         )
     return Raw(from_arrays({split: (x, labels.get(split)) for split, x in images.items()}))
+
+
+@contextlib.contextmanager
+def opened_npz(path: str | Path) -> Iterator[Any]:
+    """An `.npz` to read named arrays from; a ValueError for another or a damaged file, or one of which reading fails inside."""
+    try:
+        with open(path, "rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise ValueError("it holds one array without a name")
+            yield file
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ValueError(f"{path} cannot be read as .npz ({reason}): write or download it again.") from error
 
 
 def _first(keys: Iterable[str], wanted: tuple[str, ...]) -> str | None:
