@@ -13,11 +13,11 @@ from benchmarks.trainer import LEARNING_RATE, Problem, Trainer, Weights
 from vae.data.feeds import Feed, feed
 from vae.data.pixels import dynamic_binarisation
 from vae.evaluation import evidence
+from vae.spec import Data
 from vae.trained import Trained
 from vae.training.experiment import Experiment
 from vae.training.loop import chunk_length, has_convolution
 from vae.training.planning import Plan, planned
-from vae.types import Data
 
 
 def feed_of(images: np.ndarray) -> Feed:

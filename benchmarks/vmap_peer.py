@@ -14,7 +14,8 @@ from benchmarks.ours import evaluator
 from benchmarks.trainer import LEARNING_RATE, Problem, Trainer, batches
 from vae.objectives.core import log_ratio
 from vae.settings import Settings
-from vae.types import Data, Key, Model
+from vae.spec import Data
+from vae.types import Key, Model
 
 ROWS_AT_ONCE = 100_000
 """Of the decoder's output, 0.3 GB: all samples of as many images as that holds, at most a batch."""

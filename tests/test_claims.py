@@ -28,7 +28,8 @@ from vae.evaluation.report import report
 from vae.models import latent_group
 from vae.objectives import analytic, geometric_jensen_shannon, log_ratio
 from vae.spaces import WORDS, can_score, is_likelihood
-from vae.types import Data, Model, Trace
+from vae.spec import Data
+from vae.types import Model, Trace
 
 X = np.random.default_rng(0).normal(size=(128, 4)).astype(np.float32)
 GRAY = np.random.default_rng(1).random((128, 4, 4, 1)).astype(np.float32)

@@ -28,10 +28,11 @@ from vae.objectives import (
     terms_of,
 )
 from vae.settings import Settings
+from vae.spec import Data
 from vae.training.optimisers import by_player
 from vae.training.state import initial_state
 from vae.training.step import gradients_by_player, make_train_step
-from vae.types import Batch, Carried, Data, Model, Objective, Trace
+from vae.types import Batch, Carried, Model, Objective, Trace
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(8, 4)), jnp.float32)
 BINARY = (X > 0).astype(jnp.float32)

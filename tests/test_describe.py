@@ -5,7 +5,7 @@ import pytest
 
 from vae import objectives, schedules
 from vae.description import describe, description
-from vae.types import Data
+from vae.spec import Data
 
 DATA = Data(shape=(4, 3, 1), space="binary")
 RNG = np.random.default_rng(0)

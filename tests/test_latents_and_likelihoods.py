@@ -13,9 +13,10 @@ from vae.distributions import is_density, standard_normal
 from vae.models.presets import LATENTS, LIKELIHOODS
 from vae.objectives import analytic, elbo, log_ratio, no_rate
 from vae.spaces import DataSpace, is_likelihood
+from vae.spec import Column, Data
 from vae.training.state import initial_state
 from vae.training.step import make_train_step
-from vae.types import Batch, Column, Data
+from vae.types import Batch
 
 SHAPE = (4, 3, 1)
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, *SHAPE)).astype(np.uint8)

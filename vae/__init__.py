@@ -32,6 +32,7 @@ from vae.models import variational_autoencoder
 from vae.objectives import elbo
 from vae.reference import Reference, reference_to, resolve
 from vae.settings import Settings
+from vae.spec import Data
 from vae.trained import Trained
 from vae.training import (
     Experiment,
@@ -49,7 +50,7 @@ from vae.training import (
 )
 from vae.training.identity import identity
 from vae.training.load import load
-from vae.types import Batch, Data, Family, Latent, Model, Network, Objective, Prior, Terms, Trace
+from vae.types import Batch, Family, Latent, Model, Network, Objective, Prior, Terms, Trace
 
 if TYPE_CHECKING:
     from vae import command, reports

@@ -4,7 +4,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
-from vae.types import Data, Objective, Summand
+from vae.spec import Data
+from vae.types import Objective, Summand
 
 Weights = Mapping[str, float]
 

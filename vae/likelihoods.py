@@ -30,8 +30,9 @@ from vae.distributions.normal import Normal
 from vae.distributions.optimal_sigma import OptimalSigmaNormal
 from vae.distributions.poisson import Poisson
 from vae.distributions.zero_inflated import ZeroInflated
+from vae.spec import Column
 from vae.special import smooth_bound
-from vae.types import Column, Family
+from vae.types import Family
 
 Shape = tuple[int, ...]
 SCALE_LIMIT = 7.0

@@ -11,7 +11,8 @@ from jaxtyping import PyTree as PyTree
 
 from vae.distributions.base import Distribution
 from vae.settings import Settings
-from vae.types import Data, Key, Model, Trace
+from vae.spec import Data
+from vae.types import Key, Model, Trace
 
 
 @jax.tree_util.register_pytree_with_keys_class

@@ -6,7 +6,7 @@ import pytest
 
 from vae.data import feeds
 from vae.data.feeds import as_is, batch_like, each_feed, feed, gather, prepared, with_context
-from vae.types import Data
+from vae.spec import Data
 
 X = np.arange(24, dtype=np.float32).reshape(6, 4)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vae.data import as_columns, table_splits
-from vae.types import Column
+from vae.spec import Column
 
 RNG = np.random.default_rng(0)
 TABLE = {

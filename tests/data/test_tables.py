@@ -9,8 +9,8 @@ from unchecked import unchecked
 
 import vae
 from vae.data import table_splits
+from vae.spec import Column
 from vae.training.identity import feed_digest
-from vae.types import Column
 
 RNG = np.random.default_rng(0)
 ROWS = 200

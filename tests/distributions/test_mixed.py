@@ -13,8 +13,8 @@ from unchecked import unchecked
 
 from vae import likelihoods
 from vae.distributions import Masked, Mixed, MultivariateNormal, Normal
+from vae.spec import Column
 from vae.special import smooth_bound
-from vae.types import Column
 
 COLUMNS = (
     Column("species", "tokens", ("setosa", "virginica")),

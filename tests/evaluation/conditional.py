@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from vae import likelihoods, models, networks, posteriors, priors
+from vae.spec import Data
 from vae.trained import Trained
-from vae.types import Data
 
 SHAPE = (4, 3, 1)
 CLASSES = 3

@@ -9,8 +9,8 @@ from conditional import CLASSES, SHAPE, conditional
 
 from vae import models
 from vae.evaluation import generate
+from vae.spec import Data
 from vae.trained import Trained
-from vae.types import Data
 
 MODEL = toys.linear_gaussian()
 PARAMS, _ = MODEL.init(jax.random.key(0))

@@ -20,8 +20,8 @@ from vae.evaluation.report import OF_THE_BOUND, bits_per_dim, compact, entries_s
 from vae.objectives import analytic, no_rate
 from vae.reports.evaluation import bound, rows
 from vae.spaces import DISCRETE
+from vae.spec import Data
 from vae.trained import Trained
-from vae.types import Data
 
 RNG = np.random.default_rng(0)
 EVIDENCE = Evidence(

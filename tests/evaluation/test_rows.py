@@ -14,8 +14,8 @@ from vae.evaluation.anomaly_scores import model_scores
 from vae.evaluation.gaps import fitted_bounds
 from vae.evaluation.report import report
 from vae.evaluation.rows import require_context, require_examples, rows_of
+from vae.spec import Data
 from vae.trained import Trained
-from vae.types import Data
 
 KEY = jax.random.key(0)
 LABELLED = conditional()

@@ -12,7 +12,7 @@ import vae
 from experiments import collapse as experiment
 from experiments.strong_decoder import PixelByPixel, strengthened
 from vae.settings import Settings
-from vae.types import Data
+from vae.spec import Data
 
 IMAGES = np.array(list(itertools.product([0.0, 1.0], repeat=6)), np.float32).reshape(-1, 2, 3, 1)
 

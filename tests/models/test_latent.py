@@ -10,9 +10,10 @@ from vae import likelihoods, networks, posteriors, priors
 from vae.models import variational_autoencoder
 from vae.objectives import elbo, importance_weighted
 from vae.settings import Settings
+from vae.spec import Data
 from vae.training.state import initial_state
 from vae.training.step import make_train_step
-from vae.types import Batch, Data
+from vae.types import Batch
 
 X = jnp.asarray(np.random.default_rng(0).normal(size=(8, 4)), jnp.float32)
 POSTERIOR = posteriors.normal(2)

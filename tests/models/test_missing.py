@@ -12,8 +12,9 @@ from vae.evaluation import generate, impute
 from vae.evaluation.evidence import elbo_terms, importance_sampled_evidence
 from vae.models import all_observed, mlp, standardised, with_missing
 from vae.objectives import elbo
+from vae.spec import Column, Data
 from vae.testing.linear_gaussian_model import linear_gaussian
-from vae.types import Batch, Carried, Column, Data
+from vae.types import Batch, Carried
 
 LOADINGS, NOISE = np.array([[0.9], [-0.7], [0.5], [1.1]]), 0.6
 MEAN, SCALE = np.array([5.0, 0.0, -20.0, 1.0]), np.array([2.0, 1.0, 10.0, 0.1])

@@ -11,8 +11,8 @@ from scipy.stats import multivariate_normal
 import vae
 from vae.evaluation.evidence import elbo_terms, importance_sampled_evidence
 from vae.models.standardisation import shift_and_scale, standardised, standardised_data
+from vae.spec import Column, Data
 from vae.testing.linear_gaussian_model import LOADINGS, NOISE, linear_gaussian
-from vae.types import Column, Data
 
 MEAN, SCALE = np.array([100.0, -3.0, 0.0, 7.0, 1.0]), np.array([20.0, 0.5, 1.0, 0.01, 3.0])
 X = np.random.default_rng(0).normal(MEAN, SCALE, (6, 5))

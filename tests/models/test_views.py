@@ -5,7 +5,7 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from vae.models.views import decoder_view, encoder_view
-from vae.types import Column, Data
+from vae.spec import Column, Data
 
 COLUMNS = (
     Column("colour", "tokens", ("red", "green", "blue")),

@@ -14,8 +14,9 @@ from vae.evaluation.examples import Examples
 from vae.reports.evaluation import evaluate
 from vae.reports.figures import distinct_contexts, figures_of
 from vae.reports.pictures import as_picture, what_can_be_drawn
+from vae.spec import Data
 from vae.trained import Trained
-from vae.types import Data, Latent, Model, Trace
+from vae.types import Latent, Model, Trace
 
 SHAPE = (4, 3, 1)
 KEY = jax.random.key(0)

@@ -15,9 +15,9 @@ from tiny_run import EXPERIMENT, SPLITS, X, fit
 
 import vae
 from vae.data import feed
+from vae.spec import Data
 from vae.training.identity import feed_digest, train_digests
 from vae.training.workdir import RunError, read_config
-from vae.types import Data
 
 
 def mlp(**changed):

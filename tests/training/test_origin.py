@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import pytest
 from tiny_run import EXPERIMENT
 
+from vae.spec import Data
 from vae.training import shapes
 from vae.training.experiment import Origin
 from vae.training.origin import config_of, experiment_of, from_json, origin_of, to_json
-from vae.types import Data
 
 
 class Colour(Enum):

@@ -7,9 +7,9 @@ import optax
 import vae
 from vae.data import pixels
 from vae.data.feeds import feed
+from vae.spec import Data
 from vae.training import loop
 from vae.training.step import make_train_step
-from vae.types import Data
 
 IMAGES = np.random.default_rng(0).integers(0, 256, size=(300, 4, 4, 1)).astype(np.uint8)
 SPEC = Data(shape=(4, 4, 1), space="binary")

@@ -21,10 +21,10 @@ from vae.command.runs import RunFlags, experiment_of_run, loaded_run
 from vae.data import as_columns
 from vae.evaluation import generate
 from vae.models import all_observed
-from vae.models.missing import given_of, may_be_missing
 from vae.reports.evaluation import examples_of
 from vae.reports.figures import distinct_contexts
 from vae.reports.pictures import as_picture, is_picture
+from vae.spec import given_of, may_be_missing
 from vae.training import workdir as files
 from vae.training.load import Loaded
 from vae.training.planning import splits_of

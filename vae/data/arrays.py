@@ -18,10 +18,11 @@ from vae.data.picked import Picked
 from vae.data.sources.arrays import read_arrays
 from vae.data.values import MISSING, blocks, find_space, require_one_of, require_space, union
 from vae.spaces import DataSpace
-from vae.types import Data, PyTree
+from vae.spec import GIVEN, OBSERVED, Data
+from vae.types import PyTree
 
 SPACES: tuple[DataSpace, ...] = ("real", "unit_interval", "binary", "count", "uint8", "tokens")
-STORED = {"x": "x", "observed": "observed", "context": "given"}
+STORED = {"x": "x", "observed": OBSERVED, "context": GIVEN}
 """The fields of a source by the names under which a feed stores them."""
 
 

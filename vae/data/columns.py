@@ -9,7 +9,7 @@ from vae.data.moments import require_varies
 from vae.data.sources.texts import RawColumn, Texts, as_numbers, number_of, sorted_texts
 from vae.data.values import EXACTLY_HELD, outside, require_one_of, too_large
 from vae.spaces import DataSpace
-from vae.types import Column
+from vae.spec import Column
 
 KINDS: tuple[DataSpace, ...] = ("real", "binary", "count", "tokens")
 """The spaces that a column can have; a categorical one has "tokens"."""

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from vae.data.dataset import Dataset
 from vae.data.values import blocks, find_space, require_space
 from vae.spaces import DataSpace
-from vae.types import Batch, Data, Key, PyTree
+from vae.spec import GIVEN, OBSERVED, Data
+from vae.types import Batch, Key, PyTree
 
 RESIDENT_BYTES = 4 * 2**30
 LOOKED_AT = 1_000
@@ -60,8 +61,8 @@ def as_is(key: Key, stored: PyTree) -> tuple[PyTree, PyTree]:
 
 def with_context(key: Key, stored: PyTree) -> tuple[PyTree, PyTree]:
     """x of a stored dict and its context: "given", and where values may be missing {"observed": ..., "given": ...}."""
-    context = {name: stored[name] for name in ("observed", "given") if name in stored}
-    return stored["x"], context if "observed" in context else context.get("given", ())
+    context = {name: stored[name] for name in (OBSERVED, GIVEN) if name in stored}
+    return stored["x"], context if OBSERVED in context else context.get(GIVEN, ())
 
 
 class Splits(NamedTuple):

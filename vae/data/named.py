@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vae.types import Column
+from vae.spec import Column
 
 
 def as_columns(x: ArrayLike, columns: Sequence[Column]) -> dict[str, np.ndarray]:
@@ -16,7 +16,7 @@ def as_columns(x: ArrayLike, columns: Sequence[Column]) -> dict[str, np.ndarray]
     Returns, by name in that order, (N,) texts where a column is categorical, whole numbers (int64) for counts and for 0 and 1,
     and for real numbers those of x. What is missing has to be filled before; see `vae.evaluation.impute`.
 
-    >>> town = vae.types.Column("town", "tokens", ("Bonn", "Ulm"))
+    >>> town = vae.spec.Column("town", "tokens", ("Bonn", "Ulm"))
     >>> vae.data.as_columns([[1.0], [0.0]], (town,))["town"].tolist()
     ['Ulm', 'Bonn']
 

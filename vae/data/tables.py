@@ -17,7 +17,7 @@ from vae.data.sources.columns import read_columns
 from vae.data.sources.texts import RawColumn, Texts, as_numbers, length_of
 from vae.data.values import MISSING, require_one_of
 from vae.spaces import DataSpace
-from vae.types import Data
+from vae.spec import GIVEN, OBSERVED, Data
 
 
 class Table(NamedTuple):
@@ -102,9 +102,9 @@ def table_splits(
             require_known(part, table.sizes, table.place)
     arrays = {"x": np.stack([part.values for part in modelled], axis=1)}
     if missing == "mask":
-        arrays["observed"] = np.stack([part.observed for part in modelled], axis=1)
+        arrays[OBSERVED] = np.stack([part.observed for part in modelled], axis=1)
     if given:
-        arrays["given"] = np.concatenate([conditioned(part, rows["train"]) for part in conditions], axis=1)
+        arrays[GIVEN] = np.concatenate([conditioned(part, rows["train"]) for part in conditions], axis=1)
     spec = spec_of(modelled, rows["train"], standardise)
     return Splits(**{split: feed_of(arrays, rows[split], spec, shown) for split in SPLITS})
 

@@ -16,7 +16,8 @@ from vae.data.keyed import binarise
 from vae.data.loading import load
 from vae.data.sources.function import PATTERN, find_function
 from vae.spaces import DataSpace
-from vae.types import Data, Key, PyTree
+from vae.spec import Data
+from vae.types import Key, PyTree
 
 MEAN_IMAGES = 10_000
 """Training images from which the mean image is taken, at most."""

@@ -15,9 +15,9 @@ from jaxtyping import Array, Float
 from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import with_density
 from vae.evaluation.rows import checked, require_context, require_examples, require_key, rows_of
-from vae.models.missing import OBSERVED, may_be_missing
 from vae.objectives import log_weight
 from vae.objectives.estimators import ROWS_IN_FLIGHT
+from vae.spec import OBSERVED, may_be_missing
 from vae.trained import Trained
 from vae.types import Key, Latent, PyTree
 

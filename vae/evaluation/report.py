@@ -16,11 +16,11 @@ from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evi
 from vae.evaluation.latents import active_units, encode, structure_of, unit_groups
 from vae.evaluation.pareto import UNRELIABLE
 from vae.evaluation.rows import require_examples, require_key
-from vae.models.missing import OBSERVED, may_be_missing
 from vae.objectives import analytic, log_ratio, no_rate, total_rate
 from vae.spaces import DISCRETE, is_likelihood
+from vae.spec import OBSERVED, Data, may_be_missing
 from vae.trained import Trained
-from vae.types import Data, Key, PyTree, Terms, Trace
+from vae.types import Key, PyTree, Terms, Trace
 
 LOW_SAMPLE_SIZE = 10
 

@@ -9,8 +9,9 @@ from typing import Any, TypeVar, cast
 import jax
 import jax.numpy as jnp
 
+from vae.spec import Column, Data
 from vae.trained import Trained
-from vae.types import Column, Data, PyTree
+from vae.types import PyTree
 
 F = TypeVar("F", bound=Callable)
 

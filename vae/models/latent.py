@@ -12,7 +12,8 @@ from vae.distributions.base import Distribution
 from vae.models.group import given, latent_group
 from vae.priors import sample_prior
 from vae.settings import Settings
-from vae.types import Data, Family, Key, Model, Network, Params, Prior, PyTree, Trace
+from vae.spec import Data
+from vae.types import Family, Key, Model, Network, Params, Prior, PyTree, Trace
 
 STORED = {"uint8": jnp.uint8, "tokens": jnp.int32}
 """Of what type an example is, by the space of the data; float32 in all others."""

@@ -4,26 +4,15 @@ What is missing costs nothing and is seen by no network, so that a model learns 
 entries are draws given the others. Sequences shorter than the longest are the same case.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import jax.numpy as jnp
 from jaxtyping import Array
 
 from vae.distributions import Distribution, Masked
 from vae.settings import Settings
-from vae.types import Data, Key, Model, Params, PyTree, Trace
-
-OBSERVED, GIVEN = "observed", "given"
-
-
-def may_be_missing(context: PyTree) -> bool:
-    """Whether a context, or its shapes, says which entries of x are observed."""
-    return isinstance(context, Mapping) and OBSERVED in context
-
-
-def given_of(context: PyTree) -> PyTree:
-    """What an example is conditioned on, without the mask; () for nothing."""
-    return context.get(GIVEN, ()) if may_be_missing(context) else context
+from vae.spec import GIVEN, OBSERVED, Data
+from vae.types import Key, Model, Params, PyTree, Trace
 
 
 def all_observed(data: Data, number: int, given: PyTree = ()) -> dict[str, PyTree]:

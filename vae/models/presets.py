@@ -14,13 +14,14 @@ from jaxtyping import Array
 
 from vae import flows, likelihoods, posteriors, priors
 from vae.models.latent import variational_autoencoder
-from vae.models.missing import may_be_missing, with_missing
+from vae.models.missing import with_missing
 from vae.models.standardisation import standardised, standardised_data
 from vae.models.views import decoder_view, encoder_view, through
 from vae.networks import bernoulli_output_bias, conv_decoder, conv_encoder
 from vae.networks import mlp as mlp_network
 from vae.spaces import DataSpace
-from vae.types import Data, Family, Model, Prior
+from vae.spec import Data, may_be_missing
+from vae.types import Family, Model, Prior
 
 ACTIVATIONS: Mapping[str, Callable] = {
     "relu": jax.nn.relu,

@@ -8,7 +8,8 @@ from jaxtyping import Array, Float
 
 from vae.distributions import Affine, Distribution
 from vae.settings import Settings
-from vae.types import Data, Key, Model, Params, PyTree, Trace
+from vae.spec import Data
+from vae.types import Key, Model, Params, PyTree, Trace
 
 
 def standardised(model: Model, data: Data) -> Model:

@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from vae.models.missing import OBSERVED, given_of, may_be_missing
 from vae.networks.base import as_float
 from vae.spaces import DataSpace
-from vae.types import Data, Key, Network, PyTree
+from vae.spec import OBSERVED, Data, given_of, may_be_missing
+from vae.types import Key, Network, PyTree
 
 View = Callable[[PyTree, PyTree], tuple[PyTree, PyTree]]
 

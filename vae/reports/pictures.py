@@ -8,8 +8,9 @@ import numpy as np
 
 from vae.evaluation.examples import Examples
 from vae.spaces import DataSpace
+from vae.spec import Data
 from vae.trained import Trained
-from vae.types import Data, PyTree, Trace
+from vae.types import PyTree, Trace
 
 PICTURED_SPACES: tuple[DataSpace, ...] = ("binary", "unit_interval", "uint8", "real")
 WALKED_SPACES: tuple[DataSpace, ...] = ("unit_interval", "real")

@@ -11,12 +11,13 @@ from typing import Any, NamedTuple
 from vae.data.feeds import Splits
 from vae.objectives import elbo
 from vae.reference import Reference
+from vae.spec import Data
 from vae.trained import Trained
 from vae.training.loop import BatchSize
 from vae.training.optimisers import Optimiser, adam
 from vae.training.records import Writer
 from vae.training.stopping import Stop, never
-from vae.types import Data, Key, Model, Objective, PyTree
+from vae.types import Key, Model, Objective, PyTree
 
 Metric = Callable[[Trained], Any]
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vae.reference import Reference
+from vae.spec import Data
 from vae.trained import Trained
 from vae.training import workdir as files
 from vae.training.checkpoint import Checkpoints
@@ -15,7 +16,7 @@ from vae.training.experiment import Experiment, Origin
 from vae.training.origin import experiment_of
 from vae.training.planning import model_of
 from vae.training.shapes import spec_from_json
-from vae.types import Data, Model
+from vae.types import Model
 
 Which = Literal["best", "latest"]
 

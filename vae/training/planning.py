@@ -18,6 +18,7 @@ from vae.data.view import image_splits
 from vae.reference import Reference, resolve
 from vae.settings import Settings
 from vae.spaces import DataSpace
+from vae.spec import Data
 from vae.trained import Trained
 from vae.training.checking import KIND_OF_KEY, checked, seed_of
 from vae.training.claimed import claims_of
@@ -27,7 +28,7 @@ from vae.training.optimisers import at_settings
 from vae.training.records import Record
 from vae.training.state import TrainState, initial_state, usable_params, with_model_state, with_params
 from vae.training.step import Batches, Claims, make_train_step, settings_at
-from vae.types import Data, Key, Model, Objective, PyTree
+from vae.types import Key, Model, Objective, PyTree
 
 
 class Plan(NamedTuple):

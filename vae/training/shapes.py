@@ -5,7 +5,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vae.types import Column, Data, PyTree
+from vae.spec import Column, Data
+from vae.types import PyTree
 
 
 def spec_to_json(spec: Data) -> dict[str, Any]:
