@@ -20,7 +20,7 @@ import vae
 from experiments.objectives import ChosenObjective, Elbo
 from vae import schedules
 from vae.command import Flags
-from vae.models.presets import ACTIVATIONS, LATENTS, LIKELIHOODS
+from vae.models.choices import ACTIVATIONS, LATENTS, LIKELIHOODS
 from vae.objectives import analytic, log_ratio
 
 ELBO = Elbo()

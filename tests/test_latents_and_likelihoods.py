@@ -10,7 +10,7 @@ import pytest
 
 from vae import models, priors
 from vae.distributions import is_density, standard_normal
-from vae.models.presets import LATENTS, LIKELIHOODS
+from vae.models.choices import LATENTS, LIKELIHOODS
 from vae.objectives import analytic, elbo, log_ratio, no_rate
 from vae.spaces import DataSpace, is_likelihood
 from vae.spec import Column, Data

@@ -7,4 +7,6 @@ from vae.models.missing import all_observed as all_observed
 from vae.models.missing import with_missing as with_missing
 from vae.models.presets import convolutional as convolutional
 from vae.models.presets import mlp as mlp
+from vae.models.seen import Seen as Seen
+from vae.models.seen import for_data as for_data
 from vae.models.standardisation import standardised as standardised
