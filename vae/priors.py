@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from vae.distributions import (
+    Autoregressive,
+    Categorical,
     Distribution,
     Laplace,
     Mixture,
@@ -18,6 +20,7 @@ from vae.distributions import (
     vamp_prior,
 )
 from vae.flows import Flow
+from vae.networks import CodeNetwork
 from vae.types import Key, Prior
 
 
@@ -50,6 +53,29 @@ def spike_and_slab(latent_dim: int, used: float = 0.2) -> Prior:
 def categorical(latent_dim: int, classes: int = 10) -> Prior:
     """n variables, each uniform over K classes, one-hot."""
     return fixed(StraightThroughCategorical(logits=jnp.zeros((latent_dim, classes)), temperature=jnp.ones(())))
+
+
+def uniform_codes(shape: Sequence[int], codes: int) -> Prior:
+    """Codes on a grid, each of K alike, as integers: log K nats each. (van den Oord et al. 2017, section 3.1.)"""
+    return fixed(Categorical(jnp.zeros((*shape, codes))))
+
+
+def independent_codes(shape: Sequence[int], codes: int) -> Prior:
+    """Codes on a grid, each with learned probabilities of its own place: what they cost without a word of the others."""
+
+    def build(params, context, encode):
+        return Categorical(params["logits"])
+
+    return Prior(init=lambda key: {"logits": jnp.zeros((*shape, codes))}, build=build)
+
+
+def autoregressive(network: CodeNetwork) -> Prior:
+    """Codes on a grid, each given those before and the context: `Autoregressive`. (van den Oord et al. 2017, section 3.3.)"""
+
+    def build(params, context, encode):
+        return Autoregressive(network, params, context)
+
+    return Prior(init=network.init, build=build)
 
 
 def mixture(latent_dim: int, components: int = 10, spread: float = 1.0) -> Prior:
@@ -90,7 +116,7 @@ def flow(latent_dim: int, bijection: Flow) -> Prior:
 
 
 def tempered(prior: Distribution, temperature) -> Distribution:
-    """The prior at a sampling temperature T: for a Gaussian N(mean, (T std)^2).
+    """The prior at a temperature T: for a Gaussian N(mean, (T std)^2), for classes p^(1 / T), each given those before.
 
     Raises TypeError for another family at a temperature other than 1, where there is no such convention to follow.
     """
@@ -98,7 +124,14 @@ def tempered(prior: Distribution, temperature) -> Distribution:
         return prior
     if isinstance(prior, Normal):
         return Normal(mean=prior.mean, log_std=prior.log_std + jnp.log(temperature))
-    raise TypeError(f"a temperature of {temperature} was asked of a {type(prior).__name__} prior; only Normal has one: use 1.")
+    if isinstance(prior, Categorical):
+        return Categorical(prior.logits / temperature, prior.data_space)
+    if isinstance(prior, Autoregressive):
+        return prior.at_temperature(temperature)
+    raise TypeError(
+        f"a temperature of {temperature} was asked of a {type(prior).__name__} prior; only Normal, Categorical and "
+        "Autoregressive have one: use 1."
+    )
 
 
 def sample_prior(prior: Distribution, key: Key, temperature=1.0) -> jax.Array:

@@ -1,5 +1,7 @@
 """Models, each a short composition of networks, distributions and a prior."""
 
+from vae.models.code_presets import gumbel as gumbel
+from vae.models.code_presets import vector_quantised as vector_quantised
 from vae.models.group import given as given
 from vae.models.group import latent_group as latent_group
 from vae.models.latent import variational_autoencoder as variational_autoencoder
@@ -7,6 +9,8 @@ from vae.models.missing import all_observed as all_observed
 from vae.models.missing import with_missing as with_missing
 from vae.models.presets import convolutional as convolutional
 from vae.models.presets import mlp as mlp
+from vae.models.quantised import quantised_autoencoder as quantised_autoencoder
+from vae.models.quantised import with_settled_codes as with_settled_codes
 from vae.models.seen import Seen as Seen
 from vae.models.seen import for_data as for_data
 from vae.models.standardisation import standardised as standardised
