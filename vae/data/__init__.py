@@ -7,6 +7,7 @@ from vae.data.keyed import binarise, split_indices
 from vae.data.loading import load
 from vae.data.named import as_columns
 from vae.data.sources import known_datasets
+from vae.data.sources.emoji import emoji_names
 from vae.data.tables import table_splits
 from vae.data.view import evaluation_images, image_splits, training_feed
 
@@ -18,6 +19,7 @@ __all__ = [
     "array_splits",
     "as_columns",
     "binarise",
+    "emoji_names",
     "evaluation_images",
     "feed",
     "from_splits",
