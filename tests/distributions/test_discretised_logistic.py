@@ -119,23 +119,19 @@ def test_coupled_channels_sum_to_one_over_all_pairs():
 
 
 def test_each_channel_sums_to_one_given_those_before_it():
-    """Summed over its last channel a mixture is that of the channels before, down to one channel, whose 256 values sum to one."""
+    """Summed over its last channel a mixture is that of the channels before, down to one, whose 256 values sum to one."""
     whole, values = mixture(4), jnp.asarray(np.random.default_rng(0).integers(0, 256, (5, 4)), jnp.float32)
     values = values.at[0].set(0.0).at[1].set(255.0)
 
-    @jax.jit
-    def summed_and_shorter(whole):
-        pairs = []
-        for c in (2, 3, 4):
-            log_prob = first_channels(whole, c).log_prob
-            each = jax.vmap(lambda v: jax.vmap(lambda x: log_prob(v[:c].at[c - 1].set(x)))(PIXELS))(values)
-            shorter = jax.vmap(first_channels(whole, c - 1).log_prob)(values[:, : c - 1])
-            pairs.append((jax.nn.logsumexp(each, axis=1), shorter))
-        return pairs, jax.vmap(first_channels(whole, 1).log_prob)(PIXELS[:, None])
+    def summed(c):
+        """Of the first c channels, over the last of them."""
+        log_prob = first_channels(whole, c).log_prob
+        each = jax.vmap(lambda value: jax.vmap(lambda x: log_prob(value[:c].at[c - 1].set(x)))(PIXELS))(values)
+        return jax.nn.logsumexp(each, axis=1), jax.vmap(first_channels(whole, c - 1).log_prob)(values[:, : c - 1])
 
-    pairs, first = summed_and_shorter(whole)
-    for summed, shorter in pairs:
-        assert_allclose(summed, shorter, rtol=1e-5, atol=1e-5)
+    for found, shorter in jax.jit(lambda: [summed(c) for c in (2, 3, 4)])():
+        assert_allclose(found, shorter, rtol=1e-5, atol=1e-5)
+    first = jax.vmap(first_channels(whole, 1).log_prob)(PIXELS[:, None])
     assert_allclose(np.exp(np.asarray(first, float)).sum(), 1.0, rtol=1e-5)
 
 
