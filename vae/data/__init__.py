@@ -7,6 +7,8 @@ from vae.data.keyed import binarise, split_indices
 from vae.data.loading import load
 from vae.data.named import as_columns
 from vae.data.sources import known_datasets
+from vae.data.sources.emoji import emoji_names
+from vae.data.supervision import semi_supervised_splits
 from vae.data.tables import table_splits
 from vae.data.view import evaluation_images, image_splits, training_feed
 
@@ -18,12 +20,14 @@ __all__ = [
     "array_splits",
     "as_columns",
     "binarise",
+    "emoji_names",
     "evaluation_images",
     "feed",
     "from_splits",
     "image_splits",
     "known_datasets",
     "load",
+    "semi_supervised_splits",
     "split_indices",
     "table_splits",
     "training_feed",

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from vae import posteriors, priors
 from vae.models.chains import Link, bottom_up_chain
 from vae.models.choices import ACTIVATIONS, lookup
-from vae.models.conditional import Conditional
+from vae.models.conditionals import Conditional
 from vae.models.hierarchy import TopDownGroup, precision_weighted, top_down_hierarchy
 from vae.models.seen import Seen, for_data
 from vae.networks import (

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vae.distributions import Distribution, Normal
-from vae.models.conditional import Conditional, applied, initialised, outputs_like, require_alike, shapes_of
+from vae.models.conditionals import Conditional, applied, initialised, outputs_like, require_alike, shapes_of
 from vae.models.group import given, latent_group
 from vae.models.latent import STORED, state_after_batch, value_like
 from vae.priors import sample_prior, temperature_of
