@@ -1,11 +1,12 @@
 import lzma
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from scipy.stats import norm
 
-from vae.evaluation.anomaly import compressed_size, detection, false_positive_rate_at, mean_intensity
+from vae.evaluation.anomaly import compressed_size, detection, false_positive_rate_at, mean_intensity, png_size
 
 
 def detection_by_hand(inside, outside):
@@ -63,7 +64,21 @@ def test_baselines_without_a_model():
     assert detection(compressed_size(smooth), compressed_size(noisy)).auroc == 1.0
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_the_size_of_a_png_file_is_that_of_one_that_holds_the_image(channels, tmp_path):
+    rng = np.random.default_rng(3)
+    noisy = rng.integers(0, 256, size=(2, 16, 24, channels), dtype=np.uint8)
+    flat = np.full_like(noisy, 7)
+    flat[1] = noisy[1] // 128 * 128
+    assert np.all(png_size(flat) < png_size(noisy)), "what is simple is small"
+    assert np.all(png_size(noisy) >= noisy[0].size), "noise cannot be compressed"
+    cv2.imwrite(str(tmp_path / "one.png"), noisy[0], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    assert png_size(noisy)[0] <= (tmp_path / "one.png").stat().st_size
+
+
 def test_bad_input_is_refused_in_one_sentence():
+    with pytest.raises(TypeError, match=r"x is uint8 \(2, 4, 4, 2\); wanted uint8 images \(N, H, W, C\) of 1, 3 or 4 channels"):
+        png_size(np.zeros((2, 4, 4, 2), np.uint8))
     with pytest.raises(TypeError, match=r"x is float32 \(2, 4\); wanted uint8 examples"):
         compressed_size(np.zeros((2, 4), np.float32))
     with pytest.raises(ValueError, match="out_scores has shape"):
