@@ -1,4 +1,4 @@
-"""Priors p(z), as parameters and a function of them."""
+"""Priors p(z) and p(z | c), as parameters and a function of them."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,8 @@ from vae.distributions import (
     vamp_prior,
 )
 from vae.flows import Flow
-from vae.types import Key, Prior
+from vae.spec import given_of
+from vae.types import Family, Key, Network, Prior, PyTree
 
 
 def fixed(distribution: Distribution) -> Prior:
@@ -87,6 +88,43 @@ def flow(latent_dim: int, bijection: Flow) -> Prior:
         return Transformed(standard_normal(latent_dim), bijection, params)
 
     return Prior(init=bijection.init, build=build)
+
+
+def conditional(network: Network, family: Family, context: PyTree) -> Prior:
+    """p(z | c): a network of the context says where the latents lie before x is seen. (Sohn et al. 2015, section 3.)
+
+    network: of the context to `family.outputs` numbers, with nothing carried from step to step and nothing drawn.
+    family:  such as `vae.posteriors.normal(n)`; with a posterior of the same family the KL has its closed form.
+    context: shapes of what one example is conditioned on, `data.context`. A mask of what is missing is not seen.
+
+    >>> shape = jax.ShapeDtypeStruct((3,), jnp.float32)
+    >>> prior = conditional(vae.networks.mlp((8,), (4,)), vae.posteriors.normal(2), shape)
+    >>> prior.build(prior.init(jax.random.key(0)), jnp.ones(3), None).mean.shape
+    (2,)
+
+    Raises ValueError for no context, and for a network that draws or carries a state.
+    """
+    given = given_of(context)
+    if not jax.tree.leaves(given):
+        raise ValueError(
+            "priors.conditional got no context; wanted data that are conditioned on something: image_splits(..., "
+            "conditional=True), array_splits(..., context=...), or priors.normal for a prior without."
+        )
+    if network.stochastic or jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0), given)[1]):
+        raise ValueError(
+            "priors.conditional got a network that draws or carries a state (dropout, batch normalisation); wanted one that is "
+            "a function of the context alone: leave them out, or use group normalisation."
+        )
+
+    def init(key: Key) -> dict:
+        params = {"network": network.init(key, given)[0]}
+        return params if family.init is None else {**params, "family": family.init(jax.random.fold_in(key, 1))}
+
+    def build(params, context, encode):
+        outputs, _ = network.apply(params["network"], {}, given_of(context))
+        return family.build(outputs, *(() if family.init is None else (params["family"],)))
+
+    return Prior(init=init, build=build)
 
 
 def tempered(prior: Distribution, temperature) -> Distribution:

@@ -8,6 +8,7 @@ from vae.data.loading import load
 from vae.data.named import as_columns
 from vae.data.sources import known_datasets
 from vae.data.sources.emoji import emoji_names
+from vae.data.supervision import semi_supervised_splits
 from vae.data.tables import table_splits
 from vae.data.view import evaluation_images, image_splits, training_feed
 
@@ -26,6 +27,7 @@ __all__ = [
     "image_splits",
     "known_datasets",
     "load",
+    "semi_supervised_splits",
     "split_indices",
     "table_splits",
     "training_feed",
