@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from vae.evaluation.anomaly import compressed_size, detection, false_positive_rate_at, mean_intensity, png_size
+from vae.evaluation.anomaly import auroc_error, compressed_size, detection, false_positive_rate_at, mean_intensity, png_size
 
 
 def detection_by_hand(inside, outside):
@@ -52,6 +52,25 @@ def test_the_false_positive_rate_at_other_rates():
         assert false_positive_rate_at(inside, outside, rate) == pytest.approx(wanted)
 
 
+@pytest.mark.parametrize("levels", [3, 10_000])
+def test_the_error_of_the_area_is_that_of_the_variance_of_its_pairs(levels):
+    """The two-sample U-statistic written out pair by pair, with many ties and without."""
+    rng = np.random.default_rng(5)
+    inside, outside = rng.integers(0, levels, 30) / levels, rng.integers(0, levels, 20) / levels + 0.2
+    pairs = (outside[None] > inside[:, None]) + 0.5 * (outside[None] == inside[:, None])
+    variance = pairs.mean(axis=0).var(ddof=1) / 20 + pairs.mean(axis=1).var(ddof=1) / 30
+    assert auroc_error(inside, outside) == pytest.approx(np.sqrt(variance))
+    assert detection(inside, outside).auroc == pytest.approx(pairs.mean())
+
+
+def test_the_error_of_the_area_is_its_spread_over_other_examples():
+    rng = np.random.default_rng(6)
+    drawn = [(rng.normal(size=60), rng.normal(0.8, 1.5, size=40)) for _ in range(1_000)]
+    areas, errors = zip(*((np.mean(b[None] > a[:, None]), auroc_error(a, b)) for a, b in drawn))
+    assert np.mean(errors) == pytest.approx(np.std(areas), rel=4 / np.sqrt(2 * 1_000))
+    assert auroc_error([0.0, 1.0], [2.0, 3.0]) == 0.0
+
+
 def test_baselines_without_a_model():
     rng = np.random.default_rng(2)
     smooth = np.full((3, 8, 8, 1), 200, np.uint8)
@@ -81,6 +100,8 @@ def test_bad_input_is_refused_in_one_sentence():
         png_size(np.zeros((2, 4, 4, 2), np.uint8))
     with pytest.raises(TypeError, match=r"x is float32 \(2, 4\); wanted uint8 examples"):
         compressed_size(np.zeros((2, 4), np.float32))
+    with pytest.raises(ValueError, match="got 1 in-scores and 3 out-scores; wanted at least two of each"):
+        auroc_error(np.zeros(1), np.zeros(3))
     with pytest.raises(ValueError, match="out_scores has shape"):
         detection(np.zeros(3), np.zeros(0))
     with pytest.raises(ValueError, match=r"true_positive_rate is 0\.0"):
