@@ -1,6 +1,7 @@
 """Priors p(z) and p(z | c), as parameters and a function of them."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -137,6 +138,21 @@ def tempered(prior: Distribution, temperature) -> Distribution:
     if isinstance(prior, Normal):
         return Normal(mean=prior.mean, log_std=prior.log_std + jnp.log(temperature))
     raise TypeError(f"a temperature of {temperature} was asked of a {type(prior).__name__} prior; only Normal has one: use 1.")
+
+
+def temperature_of(temperature: Any, group: int, groups: int) -> Any:
+    """The temperature of one of several groups, of a number for all of them or a sequence with one for each.
+
+    >>> temperature_of((1.0, 0.7), 1, 2), temperature_of(0.5, 1, 2)
+    (0.7, 0.5)
+
+    Raises ValueError for another number of them than groups.
+    """
+    if not isinstance(temperature, Sequence):
+        return temperature
+    if len(temperature) != groups:
+        raise ValueError(f"got {len(temperature)} temperatures for a model with {groups} latent groups; wanted one for each.")
+    return temperature[group]
 
 
 def sample_prior(prior: Distribution, key: Key, temperature=1.0) -> jax.Array:
