@@ -12,20 +12,10 @@ clothes the NLL calls digits normal (under 1/2), which the ratio of the upper gr
 Havtorn et al. 2021, with deeper models); one digit left out is hard for all.
 """
 
-import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 
-import jax
-import numpy as np
-
-import vae
 from vae.command import ComparisonFlags, run
-from vae.data.resizing import area_average
 from vae.data.sources.tfds import data_dir
-from vae.evaluation import anomaly, anomaly_scores
-from vae.evaluation.comparison import markdown_table
-from vae.training.provenance import write_json
 
 BESIDE = data_dir().parent
 OUT = {
