@@ -1,9 +1,11 @@
-"""Priors p(z), as parameters and a function of them."""
+"""Priors p(z) and p(z | c), as parameters and a function of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from vae.distributions import (
     Autoregressive,
@@ -15,13 +17,15 @@ from vae.distributions import (
     SpikeAndSlab,
     StraightThroughCategorical,
     Transformed,
+    UniformCircle,
     UniformSphere,
     standard_normal,
     vamp_prior,
 )
 from vae.flows import Flow
-from vae.networks import CodeNetwork
-from vae.types import Key, Prior
+from vae.networks.causal import CodeNetwork
+from vae.spec import given_of
+from vae.types import Family, Key, Network, Prior, PyTree
 
 
 def fixed(distribution: Distribution) -> Prior:
@@ -42,6 +46,11 @@ def laplace(latent_dim: int) -> Prior:
 def uniform_sphere(latent_dim: int) -> Prior:
     """The uniform distribution on the unit sphere of R^n."""
     return fixed(UniformSphere(latent_dim))
+
+
+def uniform_circle(latent_dim: int) -> Prior:
+    """n independent angles, each uniform on the circle."""
+    return fixed(UniformCircle((latent_dim,)))
 
 
 def spike_and_slab(latent_dim: int, used: float = 0.2) -> Prior:
@@ -73,7 +82,7 @@ def autoregressive(network: CodeNetwork) -> Prior:
     """Codes on a grid, each given those before and the context: `Autoregressive`. (van den Oord et al. 2017, section 3.3.)"""
 
     def build(params, context, encode):
-        return Autoregressive(network, params, context)
+        return Autoregressive(network, params, given_of(context))
 
     return Prior(init=network.init, build=build)
 
@@ -91,17 +100,27 @@ def mixture(latent_dim: int, components: int = 10, spread: float = 1.0) -> Prior
     return Prior(init=init, build=build)
 
 
-def vamp(shape: Sequence[int], components: int = 500) -> Prior:
+def vamp(
+    shape: Sequence[int],
+    components: int = 500,
+    squash: Callable[[Array], Array] = jax.nn.sigmoid,
+    start: float = -1.0,
+) -> Prior:
     """The mixture of the posteriors at learned pseudo-inputs, encoded once per step; charge it with `objectives.log_ratio`.
 
-    shape: of one example. A sigmoid keeps the pseudo-inputs within (0, 1), as pixels are. (Tomczak & Welling 2018, eq. 9.)
+        p(z) = sum_k w_k q(z | squash(u_k))
+
+    shape:  of one example as the encoder sees it.
+    squash: brings a pseudo-input to where examples lie; by default into (0, 1), as pixels are.
+    start:  the mean of the u at the beginning, their standard deviation is 1.
+    (Tomczak & Welling 2018, eq. 9.)
     """
 
     def init(key: Key) -> dict:
-        return {"pseudo_inputs": jax.random.normal(key, (components, *shape)) - 1.0, "logits": jnp.zeros(components)}
+        return {"pseudo_inputs": jax.random.normal(key, (components, *shape)) + start, "logits": jnp.zeros(components)}
 
     def build(params, context, encode):
-        return vamp_prior(encode, jax.nn.sigmoid(params["pseudo_inputs"]), params["logits"])
+        return vamp_prior(encode, squash(params["pseudo_inputs"]), params["logits"])
 
     return Prior(init=init, build=build)
 
@@ -113,6 +132,43 @@ def flow(latent_dim: int, bijection: Flow) -> Prior:
         return Transformed(standard_normal(latent_dim), bijection, params)
 
     return Prior(init=bijection.init, build=build)
+
+
+def conditional(network: Network, family: Family, context: PyTree) -> Prior:
+    """p(z | c): a network of the context says where the latents lie before x is seen. (Sohn et al. 2015, section 3.)
+
+    network: of the context to `family.outputs` numbers, with nothing carried from step to step and nothing drawn.
+    family:  such as `vae.posteriors.normal(n)`; with a posterior of the same family the KL has its closed form.
+    context: shapes of what one example is conditioned on, `data.context`. A mask of what is missing is not seen.
+
+    >>> shape = jax.ShapeDtypeStruct((3,), jnp.float32)
+    >>> prior = conditional(vae.networks.mlp((8,), (4,)), vae.posteriors.normal(2), shape)
+    >>> prior.build(prior.init(jax.random.key(0)), jnp.ones(3), None).mean.shape
+    (2,)
+
+    Raises ValueError for no context, and for a network that draws or carries a state.
+    """
+    given = given_of(context)
+    if not jax.tree.leaves(given):
+        raise ValueError(
+            "priors.conditional got no context; wanted data that are conditioned on something: image_splits(..., "
+            "conditional=True), array_splits(..., context=...), or priors.normal for a prior without."
+        )
+    if network.stochastic or jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0), given)[1]):
+        raise ValueError(
+            "priors.conditional got a network that draws or carries a state (dropout, batch normalisation); wanted one that is "
+            "a function of the context alone: leave them out, or use group normalisation."
+        )
+
+    def init(key: Key) -> dict:
+        params = {"network": network.init(key, given)[0]}
+        return params if family.init is None else {**params, "family": family.init(jax.random.fold_in(key, 1))}
+
+    def build(params, context, encode):
+        outputs, _ = network.apply(params["network"], {}, given_of(context))
+        return family.build(outputs, *(() if family.init is None else (params["family"],)))
+
+    return Prior(init=init, build=build)
 
 
 def tempered(prior: Distribution, temperature) -> Distribution:
@@ -132,6 +188,21 @@ def tempered(prior: Distribution, temperature) -> Distribution:
         f"a temperature of {temperature} was asked of a {type(prior).__name__} prior; only Normal, Categorical and "
         "Autoregressive have one: use 1."
     )
+
+
+def temperature_of(temperature: Any, group: int, groups: int) -> Any:
+    """The temperature of one of several groups, of a number for all of them or a sequence with one for each.
+
+    >>> temperature_of((1.0, 0.7), 1, 2), temperature_of(0.5, 1, 2)
+    (0.7, 0.5)
+
+    Raises ValueError for another number of them than groups.
+    """
+    if not isinstance(temperature, Sequence):
+        return temperature
+    if len(temperature) != groups:
+        raise ValueError(f"got {len(temperature)} temperatures for a model with {groups} latent groups; wanted one for each.")
+    return temperature[group]
 
 
 def sample_prior(prior: Distribution, key: Key, temperature=1.0) -> jax.Array:

@@ -1,13 +1,14 @@
 """What a trained model is worth: evidence bounds, where they lose, and the state of its latent variables.
 
 What most users call has its name here. The rest lies in the modules, by subject: `aggregate`, `anomaly`, `anomaly_scores`,
-`clustering`, `disentanglement`, `features`, `generate`, `probes`, `report`, `sample_quality`. Those that need scikit-learn
-import it on the first call.
+`circular`, `clustering`, `disentanglement`, `features`, `generate`, `probes`, `report`, `sample_quality`. Those that need
+scikit-learn import it on the first call.
 """
 
 from vae.evaluation import aggregate as aggregate
 from vae.evaluation import anomaly as anomaly
 from vae.evaluation import anomaly_scores as anomaly_scores
+from vae.evaluation import circular as circular
 from vae.evaluation import clustering as clustering
 from vae.evaluation import disentanglement as disentanglement
 from vae.evaluation import features as features
@@ -35,6 +36,8 @@ from vae.evaluation.gaps import fitted_bounds as fitted_bounds
 from vae.evaluation.gaps import gap_summary as gap_summary
 from vae.evaluation.gaps import inference_gaps as inference_gaps
 from vae.evaluation.generate import impute as impute
+from vae.evaluation.labels import accuracy as accuracy
+from vae.evaluation.labels import most_probable as most_probable
 from vae.evaluation.latents import active_units as active_units
 from vae.evaluation.latents import encode as encode
 from vae.evaluation.latents import of_means as of_means

@@ -9,7 +9,7 @@ from vae.models.quantised import quantised_autoencoder, with_settled_codes
 from vae.models.seen import Seen, for_data
 from vae.networks import grid_decoder, grid_encoder
 from vae.networks.grids import grid_sizes
-from vae.spec import Data
+from vae.spec import Data, given_of
 from vae.types import Model
 
 
@@ -54,7 +54,7 @@ def vector_quantised(
 
     def compose(seen: Seen) -> Model:
         up, bias = tuple(reversed(widths)), seen.output_bias
-        shape, context = (*grid, chosen.depth), seen.data.context
+        shape, context = (*grid, chosen.depth), given_of(seen.data.context)
         return quantised_autoencoder(
             encoder=seen.encoder(grid_encoder(tuple(widths), chosen.inputs, blocks, act)),
             decoder=seen.decoder(grid_decoder(up, seen.likelihood.outputs, blocks, act, output_bias=bias)),
