@@ -21,9 +21,9 @@ from vae.evaluation.comparison import COLUMNS
 
 OBJECTIVE = vae.elbo(rates=objectives.chain_rule, monitors=())
 TABLE = {name: COLUMNS[name] for name in ("nll", "rate", "distortion")} | {"perplexity": ("perplexity", 1)}
+USED = {"perplexity": lambda trained, examples: code_usage(trained, examples.x, jax.random.key(0))[0].perplexity}
 QUANTISERS = ("gradient", "moving_average", "residual", "product", "finite_scalar", "lookup_free", "gumbel")
-SEVERAL = dict.fromkeys(("residual", "product"), {"codes": 16, "depth": 2})
-UNCOMMITTED = ("finite_scalar", "gumbel")
+SEVERAL = {name: {"codes": 16, "depth": 2} for name in ("residual", "product")}
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,7 @@ class Config(ComparisonFlags):
     dim: int = 16
     widths: tuple[int, ...] = (16, 32, 64)  # of the levels; each halves the image
     prior_width: int = 64
-    commitment: float = 0.25
-    """Weight of the squared distance from the encoder's vectors to their codes."""
+    commitment: float = 0.25  # weight of the squared distance from the encoder's vectors to their codes
     temperature: float = 0.3
     """To which the Gumbel-softmax cools from 1, while the weight of its KL rises from 0 in the first half."""
     learning_rate: float = 2e-3
@@ -56,7 +55,7 @@ def variants(config: Config) -> dict[str, vae.Experiment]:
 def variant(config: Config, quantiser: str, several: dict[str, int]) -> vae.Experiment:
     """The model with one quantiser, with the weights and schedules that it reads."""
     common = {name: getattr(config, name) for name in ("codes", "dim", "widths", "prior_width")}
-    committed = {} if quantiser in UNCOMMITTED else {"commitment": config.commitment}
+    committed = {} if quantiser in ("finite_scalar", "gumbel") else {"commitment": config.commitment}
     falling, rising = schedules.exponential(config.steps, 1.0, config.temperature), schedules.linear(max(config.steps // 2, 1))
     soft = {"temperature": falling, "beta": rising} if quantiser == "gumbel" else {}
     return vae.Experiment(
@@ -69,18 +68,13 @@ def variant(config: Config, quantiser: str, several: dict[str, int]) -> vae.Expe
     )
 
 
-def scores(config: Config) -> dict:
-    """How many codes are in use."""
-    return {"perplexity": lambda trained, examples: code_usage(trained, examples.x, jax.random.key(0))[0].perplexity}
-
-
 def figure(config: Config, found: vae.Comparison, title: str):
     """What the codes cost against what they lose, each point with its perplexity."""
     means = {n: [of[q]["mean"] for q in ("perplexity", "rate", "distortion")] for n, of in found.numbers["models"].items()}
-    points = {n: visualise.RateDistortion(f"{used:.0f}", *trade) for n, (used, *trade) in means.items()}
-    return visualise.rate_distortion({n: [point] for n, point in points.items()}, title)
+    curves = {n: [visualise.RateDistortion(f"{used:.0f}", *of)] for n, (used, *of) in means.items()}
+    return visualise.rate_distortion(curves, title)
 
 
 if __name__ == "__main__":
-    title = "Quantisers with a learned prior over their codes"
-    vae.command.comparison(variants, title=title, presets=PRESETS, smoke=SMOKE, columns=TABLE, figure=figure, scores=scores)
+    shown = {"columns": TABLE, "figure": figure, "scores": lambda config: USED}
+    vae.command.comparison(variants, title="Quantisers with a prior over their codes", presets=PRESETS, smoke=SMOKE, **shown)
