@@ -11,6 +11,7 @@ from test_source_files import SHARED, random_images
 
 import vae
 from vae.data import emoji_names, load
+from vae.data.resizing import area_average
 from vae.data.sources import emoji
 
 PEOPLE = [f"1f4{number:02x}" for number in range(0x40, 0x65)]  # each a base of its own, but for those of one couple or person
@@ -54,6 +55,19 @@ def test_an_average_over_areas_is_that_of_fractions():
                     colours = [c + area * int(image[h, w, 3]) * int(image[h, w, k]) for k, c in enumerate(colours)]
             want = [255] * 3 if total == 0 else [nearest(c / total) for c in colours]
             assert got[i, j].tolist() == [*want, nearest(total)]
+
+
+def test_gray_and_several_channels_are_averaged_alike():
+    images = random_images(2, (5, 5, 2))
+    got = area_average(images, 3)
+    for i in range(3):
+        for j in range(3):
+            areas = [(shared(i, h) * shared(j, w), images[:, h, w]) for h in range(5) for w in range(5)]
+            want = sum(area * pixel.astype(object) for area, pixel in areas) / Fraction(25, 9)
+            assert got[:, i, j].tolist() == [[nearest(value) for value in row] for row in want]
+    np.testing.assert_array_equal(area_average(images, 5), images)
+    with pytest.raises(ValueError, match=r"got images \(2, 5, 5, 2\) and a side of 6; wanted square ones, none smaller"):
+        area_average(images, 6)
 
 
 def shared(new, old):

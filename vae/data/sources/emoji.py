@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vae.data.content import row_digests, text_bytes
+from vae.data.resizing import area_sums
 from vae.data.sources.base import Raw, Rows, Source, fingerprint
 from vae.data.sources.folder import decode, list_images, reader
 from vae.data.sources.tfds import data_dir
@@ -148,20 +149,13 @@ def averaged(images: np.ndarray, side: int) -> np.ndarray:
 
     w_i is the area that pixel i has in common with the new one, a whole number of 1/side^2 parts of a pixel.
     """
-    weights = overlaps(images.shape[1], side)
-    colours, alpha = np.split(images.astype(np.float64), [3], axis=-1)  # whole numbers under 2^53 throughout, so sums are exact
-    sums = np.einsum("ih,jw,nhwc->nijc", weights, weights, np.concatenate([colours * alpha, alpha], axis=-1), optimize=True)
+    colours, alpha = np.split(images.astype(np.int64), [3], axis=-1)
+    sums = area_sums(np.concatenate([colours * alpha, alpha], axis=-1), side)
     weighted, total = np.split(sums.astype(np.int64), [3], axis=-1)
     area = images.shape[1] ** 2
     shown = (2 * total + area) // (2 * area)
     colour = np.where(shown > 0, (2 * weighted + total) // np.maximum(2 * total, 1), WHITE)
     return np.concatenate([colour, shown], axis=-1).astype(np.uint8)
-
-
-def overlaps(size: int, side: int) -> np.ndarray:
-    """(side, size): how much of each of `size` pixels lies in each of `side`, in 1/side of a pixel; a row sums to `size`."""
-    old, new = side * np.arange(size), size * np.arange(side)[:, None]
-    return np.maximum(np.minimum(old + side, new + size) - np.maximum(old, new), 0).astype(np.float64)
 
 
 def on_white(images: np.ndarray) -> np.ndarray:
