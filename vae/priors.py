@@ -1,9 +1,11 @@
 """Priors p(z) and p(z | c), as parameters and a function of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from vae.distributions import (
     Distribution,
@@ -13,6 +15,7 @@ from vae.distributions import (
     SpikeAndSlab,
     StraightThroughCategorical,
     Transformed,
+    UniformCircle,
     UniformSphere,
     standard_normal,
     vamp_prior,
@@ -43,6 +46,11 @@ def uniform_sphere(latent_dim: int) -> Prior:
     return fixed(UniformSphere(latent_dim))
 
 
+def uniform_circle(latent_dim: int) -> Prior:
+    """n independent angles, each uniform on the circle."""
+    return fixed(UniformCircle((latent_dim,)))
+
+
 def spike_and_slab(latent_dim: int, used: float = 0.2) -> Prior:
     """Each dimension N(0, 1) with probability `used`, else exactly zero."""
     logits = jnp.full((latent_dim,), jnp.log(used) - jnp.log1p(-used))
@@ -67,17 +75,27 @@ def mixture(latent_dim: int, components: int = 10, spread: float = 1.0) -> Prior
     return Prior(init=init, build=build)
 
 
-def vamp(shape: Sequence[int], components: int = 500) -> Prior:
+def vamp(
+    shape: Sequence[int],
+    components: int = 500,
+    squash: Callable[[Array], Array] = jax.nn.sigmoid,
+    start: float = -1.0,
+) -> Prior:
     """The mixture of the posteriors at learned pseudo-inputs, encoded once per step; charge it with `objectives.log_ratio`.
 
-    shape: of one example. A sigmoid keeps the pseudo-inputs within (0, 1), as pixels are. (Tomczak & Welling 2018, eq. 9.)
+        p(z) = sum_k w_k q(z | squash(u_k))
+
+    shape:  of one example as the encoder sees it.
+    squash: brings a pseudo-input to where examples lie; by default into (0, 1), as pixels are.
+    start:  the mean of the u at the beginning, their standard deviation is 1.
+    (Tomczak & Welling 2018, eq. 9.)
     """
 
     def init(key: Key) -> dict:
-        return {"pseudo_inputs": jax.random.normal(key, (components, *shape)) - 1.0, "logits": jnp.zeros(components)}
+        return {"pseudo_inputs": jax.random.normal(key, (components, *shape)) + start, "logits": jnp.zeros(components)}
 
     def build(params, context, encode):
-        return vamp_prior(encode, jax.nn.sigmoid(params["pseudo_inputs"]), params["logits"])
+        return vamp_prior(encode, squash(params["pseudo_inputs"]), params["logits"])
 
     return Prior(init=init, build=build)
 
@@ -134,6 +152,21 @@ def tempered(prior: Distribution, temperature) -> Distribution:
     if isinstance(prior, Normal):
         return Normal(mean=prior.mean, log_std=prior.log_std + jnp.log(temperature))
     raise TypeError(f"a temperature of {temperature} was asked of a {type(prior).__name__} prior; only Normal has one: use 1.")
+
+
+def temperature_of(temperature: Any, group: int, groups: int) -> Any:
+    """The temperature of one of several groups, of a number for all of them or a sequence with one for each.
+
+    >>> temperature_of((1.0, 0.7), 1, 2), temperature_of(0.5, 1, 2)
+    (0.7, 0.5)
+
+    Raises ValueError for another number of them than groups.
+    """
+    if not isinstance(temperature, Sequence):
+        return temperature
+    if len(temperature) != groups:
+        raise ValueError(f"got {len(temperature)} temperatures for a model with {groups} latent groups; wanted one for each.")
+    return temperature[group]
 
 
 def sample_prior(prior: Distribution, key: Key, temperature=1.0) -> jax.Array:

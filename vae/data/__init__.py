@@ -8,6 +8,7 @@ from vae.data.keyed import binarise, split_indices
 from vae.data.loading import load
 from vae.data.named import as_columns
 from vae.data.sources import known_datasets
+from vae.data.sources.emoji import emoji_names
 from vae.data.supervision import semi_supervised_splits
 from vae.data.tables import table_splits
 from vae.data.view import evaluation_images, image_splits, training_feed
@@ -21,6 +22,7 @@ __all__ = [
     "as_columns",
     "binarise",
     "completion_splits",
+    "emoji_names",
     "evaluation_images",
     "feed",
     "from_splits",

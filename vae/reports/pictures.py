@@ -14,7 +14,7 @@ from vae.types import PyTree, Trace
 
 PICTURED_SPACES: tuple[DataSpace, ...] = ("binary", "unit_interval", "uint8", "real")
 WALKED_SPACES: tuple[DataSpace, ...] = ("unit_interval", "real")
-CHANNELS = (1, 3, 4)
+CHANNELS = (1, 2, 3, 4)
 
 
 class Drawable(NamedTuple):
