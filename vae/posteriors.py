@@ -41,6 +41,18 @@ def normal(latent_dim: int) -> Family:
     return Family(outputs=(2 * latent_dim,), build=build)
 
 
+def normal_maps(height: int, width: int, channels: int) -> Family:
+    """q(z | x) = N(mean, diag(std)^2) over maps: at every place n outputs for the mean and n for ln std."""
+    for size in (height, width, channels):
+        _require_dimension(size)
+
+    def build(outputs: Float[Array, "height width two_channels"]) -> Normal:
+        mean, raw = jnp.split(outputs, 2, axis=-1)
+        return Normal(mean=mean, log_std=smooth_bound(raw, LOG_SCALE_LIMIT))
+
+    return Family(outputs=(height, width, 2 * channels), build=build)
+
+
 def multivariate_normal(latent_dim: int) -> Family:
     """q(z | x) = N(mean, L L') with a full lower-triangular L: n outputs for the mean, n for ln diag L, the rest below it."""
     _require_dimension(latent_dim)

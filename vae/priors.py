@@ -1,6 +1,7 @@
-"""Priors p(z), as parameters and a function of them."""
+"""Priors p(z) and p(z | c), as parameters and a function of them."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,8 @@ from vae.distributions import (
     vamp_prior,
 )
 from vae.flows import Flow
-from vae.types import Key, Prior
+from vae.spec import given_of
+from vae.types import Family, Key, Network, Prior, PyTree
 
 
 def fixed(distribution: Distribution) -> Prior:
@@ -106,6 +108,43 @@ def flow(latent_dim: int, bijection: Flow) -> Prior:
     return Prior(init=bijection.init, build=build)
 
 
+def conditional(network: Network, family: Family, context: PyTree) -> Prior:
+    """p(z | c): a network of the context says where the latents lie before x is seen. (Sohn et al. 2015, section 3.)
+
+    network: of the context to `family.outputs` numbers, with nothing carried from step to step and nothing drawn.
+    family:  such as `vae.posteriors.normal(n)`; with a posterior of the same family the KL has its closed form.
+    context: shapes of what one example is conditioned on, `data.context`. A mask of what is missing is not seen.
+
+    >>> shape = jax.ShapeDtypeStruct((3,), jnp.float32)
+    >>> prior = conditional(vae.networks.mlp((8,), (4,)), vae.posteriors.normal(2), shape)
+    >>> prior.build(prior.init(jax.random.key(0)), jnp.ones(3), None).mean.shape
+    (2,)
+
+    Raises ValueError for no context, and for a network that draws or carries a state.
+    """
+    given = given_of(context)
+    if not jax.tree.leaves(given):
+        raise ValueError(
+            "priors.conditional got no context; wanted data that are conditioned on something: image_splits(..., "
+            "conditional=True), array_splits(..., context=...), or priors.normal for a prior without."
+        )
+    if network.stochastic or jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0), given)[1]):
+        raise ValueError(
+            "priors.conditional got a network that draws or carries a state (dropout, batch normalisation); wanted one that is "
+            "a function of the context alone: leave them out, or use group normalisation."
+        )
+
+    def init(key: Key) -> dict:
+        params = {"network": network.init(key, given)[0]}
+        return params if family.init is None else {**params, "family": family.init(jax.random.fold_in(key, 1))}
+
+    def build(params, context, encode):
+        outputs, _ = network.apply(params["network"], {}, given_of(context))
+        return family.build(outputs, *(() if family.init is None else (params["family"],)))
+
+    return Prior(init=init, build=build)
+
+
 def tempered(prior: Distribution, temperature) -> Distribution:
     """The prior at a sampling temperature T: for a Gaussian N(mean, (T std)^2).
 
@@ -116,6 +155,21 @@ def tempered(prior: Distribution, temperature) -> Distribution:
     if isinstance(prior, Normal):
         return Normal(mean=prior.mean, log_std=prior.log_std + jnp.log(temperature))
     raise TypeError(f"a temperature of {temperature} was asked of a {type(prior).__name__} prior; only Normal has one: use 1.")
+
+
+def temperature_of(temperature: Any, group: int, groups: int) -> Any:
+    """The temperature of one of several groups, of a number for all of them or a sequence with one for each.
+
+    >>> temperature_of((1.0, 0.7), 1, 2), temperature_of(0.5, 1, 2)
+    (0.7, 0.5)
+
+    Raises ValueError for another number of them than groups.
+    """
+    if not isinstance(temperature, Sequence):
+        return temperature
+    if len(temperature) != groups:
+        raise ValueError(f"got {len(temperature)} temperatures for a model with {groups} latent groups; wanted one for each.")
+    return temperature[group]
 
 
 def sample_prior(prior: Distribution, key: Key, temperature=1.0) -> jax.Array:

@@ -34,6 +34,8 @@ from vae.evaluation.gaps import fitted_bounds as fitted_bounds
 from vae.evaluation.gaps import gap_summary as gap_summary
 from vae.evaluation.gaps import inference_gaps as inference_gaps
 from vae.evaluation.generate import impute as impute
+from vae.evaluation.labels import accuracy as accuracy
+from vae.evaluation.labels import most_probable as most_probable
 from vae.evaluation.latents import active_units as active_units
 from vae.evaluation.latents import encode as encode
 from vae.evaluation.latents import of_means as of_means

@@ -48,6 +48,27 @@ def detection(in_scores: ArrayLike, out_scores: ArrayLike) -> Detection:
     )
 
 
+def auroc_error(in_scores: ArrayLike, out_scores: ArrayLike) -> float:
+    """The standard error of the AUROC of scores of an in-set (N,) and an out-set (M,), over what examples were drawn.
+
+        se^2 = Var_j(P(in < out_j)) / M + Var_i(P(out > in_i)) / N,    ties counted half
+
+    where the probabilities are shares of the other set. 0 where the sets are told apart entirely, however few they are.
+    Raises ValueError for fewer than two examples of a set, and for NaN. (DeLong et al. 1988, section 2.)
+    """
+    inside, outside = finite_array("in_scores", in_scores, "examples"), finite_array("out_scores", out_scores, "examples")
+    if min(len(inside), len(outside)) < 2:
+        raise ValueError(f"got {len(inside)} in-scores and {len(outside)} out-scores; wanted at least two of each.")
+    lower, higher = share_below(outside, inside), 1.0 - share_below(inside, outside)
+    return float(np.sqrt(lower.var(ddof=1) / len(outside) + higher.var(ddof=1) / len(inside)))
+
+
+def share_below(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """By value, the share of the others that are lower, equal ones counted half."""
+    ordered = np.sort(others)
+    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(others))
+
+
 def false_positive_rate_at(in_scores: ArrayLike, out_scores: ArrayLike, true_positive_rate: float) -> float:
     """The share of in-scores at or above the highest threshold that at least `true_positive_rate` of the out-scores reach.
 
@@ -79,3 +100,20 @@ def compressed_size(x: ArrayLike, compress: Callable[[bytes], bytes] = smallest)
     if images.dtype != np.uint8 or images.ndim == 0:
         raise TypeError(f"x is {images.dtype} {images.shape}; wanted uint8 examples with a leading axis: pass stored pixels.")
     return np.array([len(compress(image.tobytes())) for image in images], np.float64)
+
+
+def png_size(x: ArrayLike) -> np.ndarray:
+    """The bytes of each uint8 image (N, H, W, C) as a PNG file, header and all, (N,): a code that needs no model.
+
+    8 png_size / (H W C) are its bits per dimension. C is 1, 3 or 4 (TypeError); OpenCV writes the files at the highest
+    compression, with zlib's default strategy or that for filtered data, whichever is smaller.
+    """
+    import cv2
+
+    images = np.asarray(x)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3, 4):
+        raise TypeError(f"x is {images.dtype} {images.shape}; wanted uint8 images (N, H, W, C) of 1, 3 or 4 channels.")
+    order = [0] if images.shape[-1] == 1 else [2, 1, 0, 3][: images.shape[-1]]  # OpenCV takes BGR
+    strategies = (cv2.IMWRITE_PNG_STRATEGY_DEFAULT, cv2.IMWRITE_PNG_STRATEGY_FILTERED)
+    ways = [[cv2.IMWRITE_PNG_COMPRESSION, 9, cv2.IMWRITE_PNG_STRATEGY, strategy] for strategy in strategies]
+    return np.array([min(len(cv2.imencode(".png", i, way)[1]) for way in ways) for i in images[..., order]], np.float64)

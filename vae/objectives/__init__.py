@@ -9,6 +9,7 @@ is taken once, in the loss. An objective is composed from one choice on each of 
     regularisers regularisers.py: quantities of the whole batch, by `vae.discrepancies`; penalties.py adds them up
     monitors     monitors.py: what is only looked at
     estimator    estimators.py: how the posterior's gradient is taken
+    expectation  expectation.py: one draw of every group, or a discrete group summed out
 
 `elbo` is read in lower_bound.py, composition.py and core.py; the rest hangs off them.
 """
@@ -30,6 +31,9 @@ from vae.objectives.estimators import doubly_reparameterised as doubly_reparamet
 from vae.objectives.estimators import reparameterised as reparameterised
 from vae.objectives.estimators import score_function as score_function
 from vae.objectives.estimators import sticking_the_landing as sticking_the_landing
+from vae.objectives.expectation import Expectation as Expectation
+from vae.objectives.expectation import enumerated as enumerated
+from vae.objectives.expectation import one_draw as one_draw
 from vae.objectives.feeds import by_feed as by_feed
 from vae.objectives.importance import combined_importance_weighted as combined_importance_weighted
 from vae.objectives.importance import importance_weighted as importance_weighted
@@ -50,6 +54,7 @@ from vae.objectives.rate_terms import capacity as capacity
 from vae.objectives.rate_terms import controlled as controlled
 from vae.objectives.rate_terms import free_bits as free_bits
 from vae.objectives.rate_terms import free_bits_per_dimension as free_bits_per_dimension
+from vae.objectives.recognition import classification as classification
 from vae.objectives.regularisers import adversarial as adversarial
 from vae.objectives.regularisers import extra_rate as extra_rate
 from vae.objectives.regularisers import factorising as factorising

@@ -1,0 +1,22 @@
+"""The emoji experiment at its smallest, on gray digits."""
+
+import numpy as np
+import pytest
+from smoke_runs import smoke_run
+
+from experiments import emoji as experiment
+
+
+def test_likelihoods_are_compared_and_laid_beside_the_files(tmp_path):
+    numbers = smoke_run(experiment, tmp_path, train=False)
+    logistic, mixture = (numbers["models"][name] for name in ("logistic", "mixture"))
+    assert list(numbers["differences"]) == ["mixture minus logistic"]
+    assert logistic["bits_png"] == mixture["bits_png"]
+    assert logistic["bits_model"] != mixture["bits_model"]
+    for found in (logistic, mixture):  # the scores see all 359 test images, the ELBO beside them 20 of these
+        assert found["bits_model"]["mean"] == pytest.approx(-found["elbo"]["mean"] / (64 * np.log(2)), rel=0.05)
+
+
+def test_the_presets_are_of_the_sizes_that_they_say():
+    presets = {name: preset for name, preset in experiment.PRESETS.items() if name != "default"}
+    assert [preset.data for preset in presets.values()] == ["emoji/32", "emoji/64"]
