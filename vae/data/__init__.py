@@ -1,7 +1,7 @@
 """Data sets and batches: where images, tables and arrays come from, how they are cut and keyed, how a model is shown them."""
 
 from vae.data.arrays import array_splits
-from vae.data.dataset import Dataset, Split, from_splits
+from vae.data.dataset import Dataset, Split, from_splits, without_class
 from vae.data.feeds import Feed, Splits, feed
 from vae.data.keyed import binarise, split_indices
 from vae.data.loading import load
@@ -31,4 +31,5 @@ __all__ = [
     "split_indices",
     "table_splits",
     "training_feed",
+    "without_class",
 ]
