@@ -35,7 +35,7 @@ OF_THEIR_OWN = {
     "mixed": (Data((5,), "mixed", columns=COLUMNS), ROWS),
 }
 """Data without which a likelihood cannot be made."""
-SAMPLED = {"inverse_autoregressive", "normal_mixture", "normal_flow"}  # no closed form
+SAMPLED = {"inverse_autoregressive", "normal_mixture", "normal_flow", "normal_vamp", "spike_and_slab_vamp"}  # no closed form
 POINTS = {"deterministic"}  # no density, so that nothing can be charged
 
 

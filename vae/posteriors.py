@@ -19,6 +19,7 @@ from vae.distributions import (
     SpikeAndSlab,
     StraightThroughCategorical,
     Transformed,
+    VonMises,
     VonMisesFisher,
 )
 from vae.flows import Flow
@@ -102,6 +103,22 @@ def power_spherical(latent_dim: int) -> Family:
     (De Cao & Aziz 2020.)
     """
     return _directional(latent_dim, PowerSpherical)
+
+
+def von_mises(latent_dim: int) -> Family:
+    """q(z | x), n independent angles: n outputs for the cosine of each mean direction, n for the sine, n for the concentration.
+
+    A decoder should see the cosine and the sine of the angles, which a pathwise gradient counts modulo 2 pi.
+    """
+    _require_dimension(latent_dim)
+
+    def build(outputs: Float[Array, "three_latent"]) -> VonMises:
+        cosine, sine, concentration = jnp.split(outputs, 3)
+        nowhere = jnp.square(cosine) + jnp.square(sine) < SMALLEST_SQUARED_NORM  # where an angle has no gradient
+        angle = jnp.arctan2(jnp.where(nowhere, 0.0, sine), jnp.where(nowhere, 1.0, cosine))
+        return VonMises(angle=angle, concentration=jax.nn.softplus(concentration) + 1.0)
+
+    return Family(outputs=(3 * latent_dim,), build=build)
 
 
 def spike_and_slab(latent_dim: int) -> Family:

@@ -1,10 +1,11 @@
 """Priors p(z) and p(z | c), as parameters and a function of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from vae.distributions import (
     Distribution,
@@ -14,6 +15,7 @@ from vae.distributions import (
     SpikeAndSlab,
     StraightThroughCategorical,
     Transformed,
+    UniformCircle,
     UniformSphere,
     standard_normal,
     vamp_prior,
@@ -43,6 +45,11 @@ def uniform_sphere(latent_dim: int) -> Prior:
     return fixed(UniformSphere(latent_dim))
 
 
+def uniform_circle(latent_dim: int) -> Prior:
+    """n independent angles, each uniform on the circle."""
+    return fixed(UniformCircle((latent_dim,)))
+
+
 def spike_and_slab(latent_dim: int, used: float = 0.2) -> Prior:
     """Each dimension N(0, 1) with probability `used`, else exactly zero."""
     logits = jnp.full((latent_dim,), jnp.log(used) - jnp.log1p(-used))
@@ -67,17 +74,27 @@ def mixture(latent_dim: int, components: int = 10, spread: float = 1.0) -> Prior
     return Prior(init=init, build=build)
 
 
-def vamp(shape: Sequence[int], components: int = 500) -> Prior:
+def vamp(
+    shape: Sequence[int],
+    components: int = 500,
+    squash: Callable[[Array], Array] = jax.nn.sigmoid,
+    start: float = -1.0,
+) -> Prior:
     """The mixture of the posteriors at learned pseudo-inputs, encoded once per step; charge it with `objectives.log_ratio`.
 
-    shape: of one example. A sigmoid keeps the pseudo-inputs within (0, 1), as pixels are. (Tomczak & Welling 2018, eq. 9.)
+        p(z) = sum_k w_k q(z | squash(u_k))
+
+    shape:  of one example as the encoder sees it.
+    squash: brings a pseudo-input to where examples lie; by default into (0, 1), as pixels are.
+    start:  the mean of the u at the beginning, their standard deviation is 1.
+    (Tomczak & Welling 2018, eq. 9.)
     """
 
     def init(key: Key) -> dict:
-        return {"pseudo_inputs": jax.random.normal(key, (components, *shape)) - 1.0, "logits": jnp.zeros(components)}
+        return {"pseudo_inputs": jax.random.normal(key, (components, *shape)) + start, "logits": jnp.zeros(components)}
 
     def build(params, context, encode):
-        return vamp_prior(encode, jax.nn.sigmoid(params["pseudo_inputs"]), params["logits"])
+        return vamp_prior(encode, squash(params["pseudo_inputs"]), params["logits"])
 
     return Prior(init=init, build=build)
 

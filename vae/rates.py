@@ -7,10 +7,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions.base import Distribution
+from vae.distributions.mixture import Mixture
 from vae.divergences.jensen_shannon import geometric_jensen_shannon_per_factor, interpolating_jensen_shannon_per_factor
 from vae.divergences.table import Row, Table, kl_per_factor
 from vae.requirements import require
@@ -123,12 +125,38 @@ log_ratio = KL(_log_ratio)
 """log q(z) - log p(z) at the sampled z: unbiased for the KL, and all there is where no closed form exists. It needs no key."""
 
 
+def _mixture_bound(latent: Group, key: Array | None) -> Float[Array, ""]:
+    prior: Any = latent.prior
+    if not isinstance(prior, Mixture):
+        raise TypeError(
+            f"mixture_bound got a prior of type {type(prior).__name__}; wanted a Mixture, from whose components the posterior "
+            "has closed-form divergences: use rates=analytic, or rates=log_ratio."
+        )
+    nats = jax.vmap(lambda component: jnp.sum(kl_per_factor(latent.posterior, component)))(prior.components)
+    return -jax.nn.logsumexp(jax.nn.log_softmax(prior.logits) - nats)
+
+
+mixture_bound = KL(_mixture_bound)
+"""An upper bound on the KL to a mixture from those to its components, so that the ELBO with it is still a lower bound:
+
+    KL(q || sum_k w_k p_k) <= min_pi sum_k pi_k KL(q || p_k) + KL(pi || w) = - log sum_k w_k exp(-KL(q || p_k))
+
+by the convexity of the divergence (Hershey & Olsen 2007). No draw enters, so that posteriors train whose log ratio passes no
+gradient to a gate (spike and slab). A report by `log_ratio` is tighter.
+"""
+
+
 def no_rate(latent: Group, key: Array) -> Float[Array, ""]:
     """Zero: a group that costs nothing (a plain autoencoder)."""
     return jnp.zeros(())
 
 
-KNOWN: dict[Rate, str] = {analytic: "analytic", log_ratio: "log_ratio", no_rate: "no_rate"}
+KNOWN: dict[Rate, str] = {
+    analytic: "analytic",
+    log_ratio: "log_ratio",
+    mixture_bound: "mixture_bound",
+    no_rate: "no_rate",
+}
 """The rates that a file can name."""
 
 
@@ -151,6 +179,19 @@ def interpolating_jensen_shannon(skew: Any = 0.5) -> Rate:
 
     def rate(latent: Group, key: Array) -> Array:
         return interpolating_jensen_shannon_per_factor(latent.posterior, latent.prior, skew)
+
+    return rate
+
+
+def squared(scale: float = 1.0) -> Rate:
+    """z^2 / (2 scale^2) per dimension, at the sample: minus the log density of a Gaussian prior, up to a constant (an L2 rate).
+
+    For an encoder without a density: the regularised autoencoder (Ghosh et al. 2020, eq. 6).
+    """
+    require(scale > 0, f"squared got a scale of {scale}; wanted a positive number.")
+
+    def rate(latent: Group, key: Array) -> Array:
+        return 0.5 * jnp.square(latent.value / scale)
 
     return rate
 

@@ -1,6 +1,7 @@
 """Data sets and batches: where images, tables and arrays come from, how they are cut and keyed, how a model is shown them."""
 
 from vae.data.arrays import array_splits
+from vae.data.completion import completion_splits
 from vae.data.dataset import Dataset, Split, from_splits, without_class
 from vae.data.feeds import Feed, Splits, feed
 from vae.data.keyed import binarise, split_indices
@@ -20,6 +21,7 @@ __all__ = [
     "array_splits",
     "as_columns",
     "binarise",
+    "completion_splits",
     "emoji_names",
     "evaluation_images",
     "feed",

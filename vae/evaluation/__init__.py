@@ -1,13 +1,14 @@
 """What a trained model is worth: evidence bounds, where they lose, and the state of its latent variables.
 
 What most users call has its name here. The rest lies in the modules, by subject: `aggregate`, `anomaly`, `anomaly_scores`,
-`clustering`, `disentanglement`, `features`, `generate`, `probes`, `report`, `sample_quality`. Those that need scikit-learn
-import it on the first call.
+`circular`, `clustering`, `disentanglement`, `features`, `generate`, `probes`, `report`, `sample_quality`. Those that need
+scikit-learn import it on the first call.
 """
 
 from vae.evaluation import aggregate as aggregate
 from vae.evaluation import anomaly as anomaly
 from vae.evaluation import anomaly_scores as anomaly_scores
+from vae.evaluation import circular as circular
 from vae.evaluation import clustering as clustering
 from vae.evaluation import disentanglement as disentanglement
 from vae.evaluation import features as features

@@ -8,6 +8,8 @@ from vae.models.conditioning import regression as regression
 from vae.models.conditioning import without_latents as without_latents
 from vae.models.group import given as given
 from vae.models.group import latent_group as latent_group
+from vae.models.hamiltonian import hamiltonian_mlp as hamiltonian_mlp
+from vae.models.hamiltonian import hamiltonian_posterior as hamiltonian_posterior
 from vae.models.hierarchies import bottom_up as bottom_up
 from vae.models.hierarchies import ladder as ladder
 from vae.models.hierarchies import top_down as top_down
@@ -22,6 +24,8 @@ from vae.models.missing import all_observed as all_observed
 from vae.models.missing import with_missing as with_missing
 from vae.models.presets import convolutional as convolutional
 from vae.models.presets import mlp as mlp
+from vae.models.second_stage import Generated as Generated
+from vae.models.second_stage import with_prior as with_prior
 from vae.models.seen import Seen as Seen
 from vae.models.seen import for_data as for_data
 from vae.models.standardisation import standardised as standardised

@@ -76,5 +76,7 @@ from vae.rates import geometric_jensen_shannon as geometric_jensen_shannon
 from vae.rates import interpolating_jensen_shannon as interpolating_jensen_shannon
 from vae.rates import is_kl as is_kl
 from vae.rates import log_ratio as log_ratio
+from vae.rates import mixture_bound as mixture_bound
 from vae.rates import no_rate as no_rate
 from vae.rates import rate_name as rate_name
+from vae.rates import squared as squared

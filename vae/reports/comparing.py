@@ -46,10 +46,12 @@ class Comparison(NamedTuple):
     measured: by variant, the numbers of every run and test example.
     numbers:  what they say, as JSON: "models" by name and "differences" by pair, each number with `se_images`, the standard
               error over examples of the mean over seeds, and `sd_seeds`, the standard deviation over seeds.
+    first:    by variant, the trained run of the first seed: for pictures.
     """
 
     measured: dict[str, Measured]
     numbers: dict[str, Any]
+    first: Mapping[str, Trained] = {}
 
     def table(self, columns: Mapping[str, tuple[str, int]] | None = None) -> str:
         """A Markdown table, a row for each variant and each difference: mean ± `se_images` ± `sd_seeds`.
@@ -115,14 +117,16 @@ def compare(
     seeds, rates = seeds_of(first, seeds), rates_of_first(first) if rates is None else rates
     require_comparable(variants, examples, samples, rates)
     found: dict[str, Measured] = {}
+    kept: dict[str, Trained] = {}
     for names in programs(variants):
         for name, runs in trained(variants, names, seeds, host).items():
+            kept[name] = runs[0]
             numbers = measure(runs, examples, samples=samples, rates=rates)
             found[name] = numbers._replace(scores=numbers.scores | scored(runs, whole, scores or {}))
             if each is not None:
                 each(name, found[name])
     found = {name: found[name] for name in variants}
-    return Comparison(found, compared(found, pairs))
+    return Comparison(found, compared(found, pairs), kept)
 
 
 def with_data(variants: Mapping[str, Experiment]) -> dict[str, Experiment]:
