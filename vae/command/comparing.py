@@ -42,9 +42,10 @@ class ComparisonFlags:
     samples: int = 200
     """Importance samples of the test NLL."""
     workdir: Path | None = None
-    """Where numbers, table and figure go. Default: a folder under runs/ with the script's name."""
+    """Where runs, numbers, table and figure are kept: the same command goes on where it was stopped. Default: a folder under
+    runs/ with the script's name."""
     smoke: bool = False
-    """A few steps on small data, where no other flag says otherwise: to see that everything works."""
+    """A few steps on small data, where no other flag says otherwise: to see that everything works. No run is kept."""
 
 
 class Script(NamedTuple):
@@ -87,7 +88,9 @@ def comparison(
     scores:   from the flags to the scores; see `vae.compare`.
     steps:    from the flags to the steps, by name, of the variants that have others than the flags say: at equal cost.
 
-    Prints the table, and writes NAME.json, NAME.md and NAME.png into the work directory, where NAME is the script's.
+    Prints the table, and writes NAME.json, NAME.md and NAME.png into the work directory, where NAME is the script's. Every run
+    and what was measured of it is kept there too, in VARIANT/SEED, so that the same command goes on where it was stopped; other
+    flags are refused there, or measured again. A smoke run keeps none.
 
         if __name__ == "__main__":
             vae.command.comparison(variants, title="What the variants are worth")
@@ -114,6 +117,7 @@ def compare_and_write(script: Script, config: Any) -> int:
         pairs=script.pairs and script.pairs(config),
         scores=script.scores and script.scores(config),
         each=say,
+        workdir=None if config.smoke else config.workdir,
     )
     draw = script.figure or (lambda config, found, title: found.figure(title))
     write(config, name, found, found.table(script.columns), draw(config, found, script.title), first_data(variants))
