@@ -1,8 +1,8 @@
 """What a trained model is worth: evidence bounds, where they lose, and the state of its latent variables.
 
 What most users call has its name here. The rest lies in the modules, by subject: `aggregate`, `anomaly`, `anomaly_scores`,
-`circular`, `clustering`, `disentanglement`, `features`, `generate`, `probes`, `report`, `sample_quality`. Those that need
-scikit-learn import it on the first call.
+`circular`, `clustering`, `disentanglement`, `features`, `generate`, `probes`, `report`, `sample_quality`, `sparsity`. Those
+that need scikit-learn import it on the first call.
 """
 
 from vae.evaluation import aggregate as aggregate
@@ -16,6 +16,7 @@ from vae.evaluation import generate as generate
 from vae.evaluation import probes as probes
 from vae.evaluation import report as report
 from vae.evaluation import sample_quality as sample_quality
+from vae.evaluation import sparsity as sparsity
 from vae.evaluation.aggregate import codebook_perplexity as codebook_perplexity
 from vae.evaluation.aggregate import fit_mixture as fit_mixture
 from vae.evaluation.annealing import AnnealedEvidence as AnnealedEvidence

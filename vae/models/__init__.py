@@ -32,4 +32,5 @@ from vae.models.second_stage import Generated as Generated
 from vae.models.second_stage import with_prior as with_prior
 from vae.models.seen import Seen as Seen
 from vae.models.seen import for_data as for_data
+from vae.models.sparse_decoder import sparse_mlp as sparse_mlp
 from vae.models.standardisation import standardised as standardised
