@@ -49,6 +49,9 @@ MEMBERS = {
     "Affine": d.Affine(NORMAL, THREE, jnp.exp(THREE)),
     "Mixed": d.Mixed((d.Normal(THREE[:2], -THREE[:2]), d.Bernoulli(THREE[2:])), ((0, 2), (1,))),
     "Mixture": d.Mixture(THREE, jax.vmap(d.Normal)(jnp.outer(THREE, 1.0 + NORTH), -FACTOR)),
+    "MixtureOfExperts": d.MixtureOfExperts(
+        jax.vmap(d.Normal)(jnp.outer(THREE, 1.0 + NORTH), -FACTOR), jnp.array([True, False, True])
+    ),
     "Transformed": d.Transformed(NORMAL, FLOW, FLOW.init(jax.random.key(0))),
 }
 CLASSES = {name: kind for name, kind in vars(d).items() if isinstance(kind, type) and dataclasses.is_dataclass(kind)}

@@ -21,6 +21,7 @@ from vae.distributions import (
     vamp_prior,
 )
 from vae.flows import Flow
+from vae.requirements import require_function_of_inputs
 from vae.spec import given_of
 from vae.types import Family, Key, Network, Prior, PyTree
 
@@ -128,11 +129,7 @@ def conditional(network: Network, family: Family, context: PyTree) -> Prior:
             "priors.conditional got no context; wanted data that are conditioned on something: image_splits(..., "
             "conditional=True), array_splits(..., context=...), or priors.normal for a prior without."
         )
-    if network.stochastic or jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0), given)[1]):
-        raise ValueError(
-            "priors.conditional got a network that draws or carries a state (dropout, batch normalisation); wanted one that is "
-            "a function of the context alone: leave them out, or use group normalisation."
-        )
+    require_function_of_inputs("priors.conditional", network, given)
 
     def init(key: Key) -> dict:
         params = {"network": network.init(key, given)[0]}

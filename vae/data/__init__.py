@@ -2,7 +2,7 @@
 
 from vae.data.arrays import array_splits
 from vae.data.completion import completion_splits
-from vae.data.dataset import Dataset, Split, from_splits
+from vae.data.dataset import Dataset, Split, from_splits, without_class
 from vae.data.feeds import Feed, Splits, feed
 from vae.data.keyed import binarise, split_indices
 from vae.data.loading import load
@@ -33,4 +33,5 @@ __all__ = [
     "split_indices",
     "table_splits",
     "training_feed",
+    "without_class",
 ]

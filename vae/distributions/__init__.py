@@ -18,6 +18,10 @@ from vae.distributions.dequantised import quantise as quantise
 from vae.distributions.deterministic import Deterministic as Deterministic
 from vae.distributions.discretised_logistic import DiscretisedLogistic as DiscretisedLogistic
 from vae.distributions.discretised_logistic_mixture import DiscretisedLogisticMixture as DiscretisedLogisticMixture
+from vae.distributions.experts import MixtureOfExperts as MixtureOfExperts
+from vae.distributions.experts import mixture_of_experts as mixture_of_experts
+from vae.distributions.experts import only_expert as only_expert
+from vae.distributions.experts import product_of_experts as product_of_experts
 from vae.distributions.factorised import Factorised as Factorised
 from vae.distributions.gamma import Gamma as Gamma
 from vae.distributions.kumaraswamy import Kumaraswamy as Kumaraswamy

@@ -51,16 +51,23 @@ def detection(in_scores: ArrayLike, out_scores: ArrayLike) -> Detection:
 def auroc_error(in_scores: ArrayLike, out_scores: ArrayLike) -> float:
     """The standard error of the AUROC of scores of an in-set (N,) and an out-set (M,), over what examples were drawn.
 
-        se^2 = Var_j(P(in < out_j)) / M + Var_i(P(out > in_i)) / N,    ties counted half
+        se^2 = Var_j(share of in-scores below out_j) / M + Var_i(share of out-scores above in_i) / N,    see `placements`
 
-    where the probabilities are shares of the other set. 0 where the sets are told apart entirely, however few they are.
-    Raises ValueError for fewer than two examples of a set, and for NaN. (DeLong et al. 1988, section 2.)
+    0 where the sets are told apart entirely, however few they are. (DeLong et al. 1988, section 2.)
+    """
+    lower, higher = placements(in_scores, out_scores)
+    return float(np.sqrt(lower.var(ddof=1) / len(lower) + higher.var(ddof=1) / len(higher)))
+
+
+def placements(in_scores: ArrayLike, out_scores: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """By out-score the share of the in-scores below it, (M,), and by in-score that of the out-scores above it, (N,).
+
+    Ties count half, so that the mean of either is the AUROC. Raises ValueError for fewer than two of each, and for NaN.
     """
     inside, outside = finite_array("in_scores", in_scores, "examples"), finite_array("out_scores", out_scores, "examples")
     if min(len(inside), len(outside)) < 2:
         raise ValueError(f"got {len(inside)} in-scores and {len(outside)} out-scores; wanted at least two of each.")
-    lower, higher = share_below(outside, inside), 1.0 - share_below(inside, outside)
-    return float(np.sqrt(lower.var(ddof=1) / len(outside) + higher.var(ddof=1) / len(inside)))
+    return share_below(outside, inside), 1.0 - share_below(inside, outside)
 
 
 def share_below(values: np.ndarray, others: np.ndarray) -> np.ndarray:

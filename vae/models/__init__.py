@@ -22,6 +22,10 @@ from vae.models.labelling import with_label as with_label
 from vae.models.latent import variational_autoencoder as variational_autoencoder
 from vae.models.missing import all_observed as all_observed
 from vae.models.missing import with_missing as with_missing
+from vae.models.modalities import Informed as Informed
+from vae.models.modalities import Source as Source
+from vae.models.modalities import captioned as captioned
+from vae.models.modalities import informed as informed
 from vae.models.presets import convolutional as convolutional
 from vae.models.presets import mlp as mlp
 from vae.models.second_stage import Generated as Generated

@@ -12,6 +12,7 @@ from vae.models.group import given, latent_group
 from vae.models.latent import variational_autoencoder
 from vae.models.seen import Seen, for_data
 from vae.networks import mlp as mlp_network
+from vae.requirements import require_function_of_inputs
 from vae.settings import Settings
 from vae.spec import Data, given_of
 from vae.types import Family, Key, Model, Network, Params, PyTree, Trace
@@ -83,8 +84,7 @@ def without_latents(network: Network, likelihood: Family, data: Data) -> Model:
     context = given_of(data.context)
     if not jax.tree.leaves(context):
         raise ValueError("without_latents got data that are conditioned on nothing; wanted a context to predict x from.")
-    if network.stochastic or jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0), context)[1]):
-        raise ValueError("without_latents got a network that draws or carries a state; wanted a function of the context alone.")
+    require_function_of_inputs("without_latents", network, context)
     nothing = standard_normal(0)
 
     def init(key: Key) -> tuple[Params, PyTree]:

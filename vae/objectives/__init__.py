@@ -50,6 +50,7 @@ from vae.objectives.monitors import Monitor as Monitor
 from vae.objectives.monitors import Observed as Observed
 from vae.objectives.monitors import collapse as collapse
 from vae.objectives.penalties import Regulariser as Regulariser
+from vae.objectives.rate_terms import balanced as balanced
 from vae.objectives.rate_terms import capacity as capacity
 from vae.objectives.rate_terms import controlled as controlled
 from vae.objectives.rate_terms import free_bits as free_bits
