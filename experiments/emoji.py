@@ -4,11 +4,11 @@
     python -m experiments.emoji --smoke           seconds, on small digits, numbers without meaning
     python -m experiments.emoji --preset gpu      long enough to be laid beside the file; --preset gpu-64 at 64 x 64
 
-Convolutional VAEs on the 256 values of red, green, blue and alpha of emoji at 32 x 32; variants of one drawing are in one split.
-One logistic for each number is compared with a mixture of ten for each pixel, whose channels follow each other (Salimans et al.
-2017), and that with the same at the end of four groups of maps (Child 2021). bits/dim is at most minus the ELBO; that of the file
-is of the same test images written as PNG, header included: 2.866. Expected: the mixture is far ahead, since most pixels are clear
-or of one flat colour. Two or three epochs show no more than that, and beat no file.
+VAEs on the 256 values of red, green, blue and alpha of emoji at 32 x 32; variants of one drawing are in one split. One logistic
+for each number is compared with a mixture of ten for each pixel, whose channels follow each other (Salimans et al. 2017), and
+that with the same at the end of groups of maps (Child 2021). bits/dim is at most minus the ELBO; that of the files is of the
+same test images written as PNG, header included: 2.866. Expected: the mixture is far ahead, since most pixels are clear or of
+one flat colour. Two or three epochs show no more than that, and beat no file.
 """
 
 import math
