@@ -59,6 +59,7 @@ from vae.objectives.recognition import classification as classification
 from vae.objectives.regularisers import adversarial as adversarial
 from vae.objectives.regularisers import extra_rate as extra_rate
 from vae.objectives.regularisers import factorising as factorising
+from vae.objectives.regularisers import gate_sparsity as gate_sparsity
 from vae.objectives.regularisers import maximum_mean_discrepancy as maximum_mean_discrepancy
 from vae.objectives.regularisers import moment_matching as moment_matching
 from vae.objectives.regularisers import perceptual as perceptual
@@ -73,6 +74,7 @@ from vae.rates import Rates as Rates
 from vae.rates import absolute as absolute
 from vae.rates import analytic as analytic
 from vae.rates import analytic_with as analytic_with
+from vae.rates import chain_rule as chain_rule
 from vae.rates import geometric_jensen_shannon as geometric_jensen_shannon
 from vae.rates import interpolating_jensen_shannon as interpolating_jensen_shannon
 from vae.rates import is_kl as is_kl
