@@ -157,6 +157,13 @@ PRESETS: dict[str, Preset] = {
         model=vae.reference_to(vae.models.mlp, latent_dim=20, hidden=(400,)),
         layers=dense_layers(128, (784, 400, 40), first=2) + dense_layers(128, (20, 400, 784)),
     ),
+    "vamp": Preset(
+        model=vae.reference_to(vae.models.mlp, latent_dim=20, hidden=(400,), latents="normal_vamp"),
+        objective=lambda: vae.elbo(vae.objectives.log_ratio),
+        layers=dense_layers(128, (784, 400, 40), first=2)
+        + dense_layers(500, (784, 400, 40))
+        + dense_layers(128, (20, 400, 784)),
+    ),
     "iwae-1": iwae(1),
     "iwae-5": iwae(5),
     "iwae-50": iwae(50),

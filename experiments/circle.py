@@ -3,10 +3,10 @@
     python -m experiments.circle                        4 minutes on two cores
     python -m experiments.circle --smoke                seconds, numbers without meaning
 
-One MNIST digit at 4,000 random angles, and one latent angle with a von Mises posterior and a uniform prior; the decoder sees
-its cosine and sine. The model cannot know where 0 is, nor which way round, so that offset and reflection are fitted on 500
-training images. Expected: a circular correlation (Jammalamadaka & SenGupta 2001) of 0.99 and more on the test images, or a
-local optimum in which the circle is folded; no published number stands beside it.
+The first training image of a digit at 4,000 random angles, and one latent angle with a von Mises posterior and a uniform
+prior; the decoder sees its cosine and sine. The model cannot know where 0 is, nor which way round, so that offset and
+reflection are fitted on 500 training images. Expected: a circular correlation (Jammalamadaka & SenGupta 2001) of 0.99 and more
+on the test images, or a local optimum where the circle is folded; no published number stands beside it.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,6 @@ class Config(vae.Flags):
 
     data: str = "mnist"
     digit: int = 4
-    """The first training image of this class is rotated."""
     hidden: tuple[int, ...] = (256, 128)
     images: int = 4_000
     steps: int = 6_000
@@ -46,13 +45,13 @@ def splits(config: Config) -> vae.data.Splits:
 
 
 def experiment(config: Config) -> vae.Experiment:
-    """A VAE with one latent circle."""
+    """A VAE with one angle."""
     model = vae.reference_to(vae.models.mlp, latent_dim=1, hidden=config.hidden, latents="von_mises")
     return vae.Experiment(data=lambda: splits(config), model=model, steps=config.steps)
 
 
 def angles_of(trained: vae.Trained, examples: Examples) -> np.ndarray:
-    """The mean direction of each example's posterior, in radians."""
+    """The mean direction of each posterior, in radians."""
     return np.asarray(encode(trained, examples.x, jax.random.key(0))[0])[:, 0]
 
 

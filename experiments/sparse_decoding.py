@@ -30,8 +30,7 @@ class Config(ComparisonFlags):
     factors: int = 5
     noise: float = 0.3
     hidden: tuple[int, ...] = (32, 32)
-    spike: float = 20.0
-    """Rate of the narrow Laplace density of weights that are out; it rises from the slab's 1 over the first half."""
+    spike: float = 20.0  # rate of the Laplace density of weights that are out; it rises from 1, that of the others
     learning_rate: float = 3e-3
     steps: int = 4_000
 
@@ -44,39 +43,35 @@ def simulated(config: Config) -> tuple[np.ndarray, np.ndarray]:
     """Cells and the mask that they were made with, (genes, factors)."""
     draw = np.random.default_rng(1)
     mask = np.arange(config.factors) == (np.arange(config.genes) % config.factors)[:, None]
-    anchors = 2 * config.factors
-    second = draw.integers(0, config.factors, config.genes - anchors)
-    mask[anchors + np.arange(len(second)), second] |= draw.random(len(second)) < 0.7
+    others = np.arange(2 * config.factors, config.genes)  # the first two genes of each factor are its anchors
+    mask[others, draw.integers(0, config.factors, len(others))] |= draw.random(len(others)) < 0.7
     z = draw.normal(size=(config.cells, config.factors))
-    slopes = draw.choice([-1.0, 1.0], mask.shape) * draw.uniform(0.8, 1.6, mask.shape) * mask
-    drive = z @ slopes.T
+    drive = z @ (draw.choice([-1.0, 1.0], mask.shape) * draw.uniform(0.8, 1.6, mask.shape) * mask).T
     genes = drive + 0.7 * np.sin(1.5 * drive + draw.uniform(0, np.pi, config.genes))
     return (genes + config.noise * draw.normal(size=genes.shape)).astype(np.float32), mask
 
 
 def variants(config: Config) -> dict[str, vae.Experiment]:
     """With the prior on the mask, and without."""
-    data = vae.data.array_splits(simulated(config)[0], space="real")
-    arguments = {"examples": data.train.size, "latent_dim": config.factors, "hidden": config.hidden}
-
-    def experiment(spike, **levels):
-        return vae.Experiment(
-            data=data,
-            model=vae.reference_to(vae.models.sparse_mlp, likelihood="normal_shared_std", spike=spike, **arguments),
-            steps=config.steps,
-            objective=objectives.elbo(monitors=()),
-            settings={"learning_rate": config.learning_rate, **levels},
-            schedules={name: schedules.linear(config.steps // 2, 1.0 / config.spike) for name in levels},
-        )
-
-    return {"spike-and-slab lasso": experiment(config.spike, spike=config.spike), "no prior": experiment(None)}
+    data = vae.data.array_splits(simulated(config)[0], space="real", standardise=False)
+    arguments = {"examples": data.train.size, "latent_dim": config.factors, "likelihood": "normal_shared_std"}
+    sparse = vae.Experiment(
+        data=data,
+        model=vae.reference_to(vae.models.sparse_mlp, hidden=config.hidden, **arguments),
+        steps=config.steps,
+        objective=objectives.elbo(monitors=()),
+        settings={"learning_rate": config.learning_rate, "spike": config.spike},
+        schedules={"spike": schedules.linear(config.steps // 2, 1.0 / config.spike)},
+    )
+    model = vae.reference_to(vae.models.sparse_mlp, hidden=config.hidden, spike=None, **arguments)
+    plain = sparse._replace(model=model, settings={"learning_rate": config.learning_rate}, schedules={})
+    return {"spike-and-slab lasso": sparse, "no prior": plain}
 
 
 def scores(config: Config) -> dict:
     """How much of the mask is found."""
-    true = simulated(config)[1]
-    names = ("precision", "recall")
-    return {"mask": lambda trained, examples: dict(zip(names, mask_recovery(mask_of(trained), true)[:2], strict=True))}
+    names, true = ("precision", "recall"), simulated(config)[1]
+    return {"mask": lambda trained, examples: dict(zip(names, mask_recovery(mask_of(trained), true)))}
 
 
 if __name__ == "__main__":

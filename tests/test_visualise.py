@@ -41,6 +41,7 @@ FIGURES = {
     "latent_traversals": lambda: visualise.latent_traversals(GRAY[None], np.linspace(-2, 2, 5), [1.5]),
     "interpolation": lambda: visualise.interpolation(GRAY[None], originals=GRAY[None, :2]),
     "latent_means": lambda: visualise.latent_means(np.arange(12.0).reshape(6, 2), np.arange(6) % 2),
+    "on_circle": lambda: visualise.on_circle(np.array([0.1, 2.0]), np.array([0.2, -1.0]), GRAY),
     "kl_per_dimension": lambda: visualise.kl_per_dimension(np.array([0.001, 2.0, 0.5]), [False, True, True]),
     "training_curves": lambda: visualise.training_curves(RECORDS),
     "rate_distortion": lambda: visualise.rate_distortion({"beta-VAE": POINTS}),
@@ -184,7 +185,7 @@ def test_channels_left_out_are_mentioned():
     assert "first of 2 channels" in words(visualise.image_grid(random_images(2, 8, 8, 2)))
     assert "first 3 of 5 channels" in words(visualise.image_grid(random_images(2, 8, 8, 5)))
     assert "channels" not in words(visualise.image_grid(random_images(2, 8, 8, 3)))
-    assert "Gray squares" in words(visualise.image_grid(random_images(2, 8, 8, 4)))
+    assert "Checkerboard" in words(visualise.image_grid(random_images(2, 8, 8, 4)))
 
 
 def test_a_fourth_channel_is_how_opaque_the_others_are():

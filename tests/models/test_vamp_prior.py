@@ -14,8 +14,10 @@ from vae.divergences import monte_carlo_kl
 from vae.evaluation.evidence import importance_sampled_evidence
 from vae.models.choices import LATENTS
 from vae.objectives import (
+    ExampleView,
     doubly_reparameterised,
     elbo,
+    gate_sparsity,
     importance_weighted,
     log_ratio,
     mixture_bound,
@@ -25,7 +27,7 @@ from vae.objectives import (
 from vae.spec import Data
 from vae.training.state import initial_state
 from vae.training.step import make_train_step
-from vae.types import Batch, Carried, Latent
+from vae.types import Batch, Carried, Latent, Trace
 
 SHAPE, WIDTH, PSEUDO = (3, 2, 1), 7, 500
 X = jnp.asarray(np.random.default_rng(0).integers(0, 2, (4, *SHAPE)), jnp.float32)
@@ -193,6 +195,23 @@ def test_the_bound_passes_a_gradient_to_the_gates_of_a_spike_and_slab():
         return mixture_bound(group(SpikeAndSlab(logits, slab), jnp.zeros(2), components))
 
     assert np.all(np.asarray(jax.jit(jax.grad(cost))(jnp.array([2.0, 3.0]))) > 0.1)
+
+
+def test_the_gates_of_pseudo_inputs_are_drawn_to_a_share():
+    """The penalty of a batch is the KL between the mean gates and the share, summed over dimensions; padding takes no part."""
+    logits = np.array([[0.5, -2.0], [-1.0, 3.0], [0.0, 0.0]])
+    components = jax.vmap(lambda own: SpikeAndSlab(own, vae.standard_normal(2)))(jnp.asarray(logits, jnp.float32))
+    prior = Mixture(jnp.zeros(3), components)
+    penalty = gate_sparsity(0.2)
+    view = ExampleView(None, Trace(None, (Latent(Q, prior, Q.mean, None),)), None)
+    collected = jnp.stack([penalty.each(view, KEY)] * 2 + [jnp.full(2, jnp.nan)])
+    found = penalty.penalty({}, collected, jnp.array([1.0, 1.0, 0.0]), KEY)
+    gates = (1 / (1 + np.exp(-logits))).mean(axis=0)
+    expected = np.sum(gates * np.log(gates / 0.2) + (1 - gates) * np.log((1 - gates) / 0.8))
+    assert float(found) == pytest.approx(expected, rel=1e-4)
+    other = view._replace(trace=Trace(None, (Latent(Q, vae.standard_normal(2), Q.mean, None),)))
+    with pytest.raises(TypeError, match=r"gate_sparsity got a prior of type Normal; wanted a Mixture of SpikeAndSlab"):
+        penalty.each(other, KEY)
 
 
 def test_other_priors_are_refused():

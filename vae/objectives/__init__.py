@@ -59,6 +59,7 @@ from vae.objectives.recognition import classification as classification
 from vae.objectives.regularisers import adversarial as adversarial
 from vae.objectives.regularisers import extra_rate as extra_rate
 from vae.objectives.regularisers import factorising as factorising
+from vae.objectives.regularisers import gate_sparsity as gate_sparsity
 from vae.objectives.regularisers import maximum_mean_discrepancy as maximum_mean_discrepancy
 from vae.objectives.regularisers import moment_matching as moment_matching
 from vae.objectives.regularisers import perceptual as perceptual
