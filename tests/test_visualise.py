@@ -185,7 +185,7 @@ def test_channels_left_out_are_mentioned():
     assert "first of 2 channels" in words(visualise.image_grid(random_images(2, 8, 8, 2)))
     assert "first 3 of 5 channels" in words(visualise.image_grid(random_images(2, 8, 8, 5)))
     assert "channels" not in words(visualise.image_grid(random_images(2, 8, 8, 3)))
-    assert "Gray squares" in words(visualise.image_grid(random_images(2, 8, 8, 4)))
+    assert "Checkerboard" in words(visualise.image_grid(random_images(2, 8, 8, 4)))
 
 
 def test_a_fourth_channel_is_how_opaque_the_others_are():

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from vae.distributions import (
+    Autoregressive,
+    Categorical,
     Distribution,
     Laplace,
     Mixture,
@@ -21,6 +23,7 @@ from vae.distributions import (
     vamp_prior,
 )
 from vae.flows import Flow
+from vae.networks.causal import CodeNetwork
 from vae.requirements import require_function_of_inputs
 from vae.spec import given_of
 from vae.types import Family, Key, Network, Prior, PyTree
@@ -60,6 +63,29 @@ def spike_and_slab(latent_dim: int, used: float = 0.2) -> Prior:
 def categorical(latent_dim: int, classes: int = 10) -> Prior:
     """n variables, each uniform over K classes, one-hot."""
     return fixed(StraightThroughCategorical(logits=jnp.zeros((latent_dim, classes)), temperature=jnp.ones(())))
+
+
+def uniform_codes(shape: Sequence[int], codes: int) -> Prior:
+    """Codes on a grid, each of K alike, as integers: log K nats each. (van den Oord et al. 2017, section 3.1.)"""
+    return fixed(Categorical(jnp.zeros((*shape, codes))))
+
+
+def independent_codes(shape: Sequence[int], codes: int) -> Prior:
+    """Codes on a grid, each with learned probabilities of its own place: what they cost without a word of the others."""
+
+    def build(params, context, encode):
+        return Categorical(params["logits"])
+
+    return Prior(init=lambda key: {"logits": jnp.zeros((*shape, codes))}, build=build)
+
+
+def autoregressive(network: CodeNetwork) -> Prior:
+    """Codes on a grid, each given those before and the context: `Autoregressive`. (van den Oord et al. 2017, section 3.3.)"""
+
+    def build(params, context, encode):
+        return Autoregressive(network, params, given_of(context))
+
+    return Prior(init=network.init, build=build)
 
 
 def mixture(latent_dim: int, components: int = 10, spread: float = 1.0) -> Prior:
@@ -143,7 +169,7 @@ def conditional(network: Network, family: Family, context: PyTree) -> Prior:
 
 
 def tempered(prior: Distribution, temperature) -> Distribution:
-    """The prior at a sampling temperature T: for a Gaussian N(mean, (T std)^2).
+    """The prior at a temperature T: for a Gaussian N(mean, (T std)^2), for classes p^(1 / T), each given those before.
 
     Raises TypeError for another family at a temperature other than 1, where there is no such convention to follow.
     """
@@ -151,7 +177,14 @@ def tempered(prior: Distribution, temperature) -> Distribution:
         return prior
     if isinstance(prior, Normal):
         return Normal(mean=prior.mean, log_std=prior.log_std + jnp.log(temperature))
-    raise TypeError(f"a temperature of {temperature} was asked of a {type(prior).__name__} prior; only Normal has one: use 1.")
+    if isinstance(prior, Categorical):
+        return Categorical(prior.logits / temperature, prior.data_space)
+    if isinstance(prior, Autoregressive):
+        return prior.at_temperature(temperature)
+    raise TypeError(
+        f"a temperature of {temperature} was asked of a {type(prior).__name__} prior; only Normal, Categorical and "
+        "Autoregressive have one: use 1."
+    )
 
 
 def temperature_of(temperature: Any, group: int, groups: int) -> Any:

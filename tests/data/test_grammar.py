@@ -12,10 +12,14 @@ from vae.data.captions import Grammar, thirds
 GRAMMAR = Grammar({"size": ("small", "", "large"), "animal": ("cat", "dog"), "place": ("", "here")})
 
 
-def test_the_example_runs():
-    names = {"Grammar": Grammar}
-    (example,) = doctest.DocTestFinder(recurse=False).find(Grammar, "Grammar", globs=names)
-    assert doctest.DocTestRunner().run(example).failed == 0
+def test_the_examples_run():
+    assert doctest.testmod(captions) == doctest.TestResults(failed=0, attempted=5)
+
+
+def test_words_are_the_same_with_other_letters_and_marks_and_a_long_sentence_is_cut():
+    sentences = ["Waving hand: medium skin tone", "hand, (raised)", "TONE"]
+    assert captions.frequent_words(sentences, 2) == ("hand", "tone")
+    assert captions.tokens_of(sentences, ("tone", "hand"), 1).tolist() == [[2], [2], [1]]
 
 
 def test_every_choice_is_another_sentence_with_padding_at_its_end():

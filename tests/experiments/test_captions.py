@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from smoke_runs import smoke_run
 
 from experiments import captioned_digits as digits
@@ -33,6 +34,7 @@ def test_never_are_both_missing_and_each_is_as_often_as_said():
     assert abs((~text).mean() - digits.IMAGE_ALONE) < 0.015
 
 
+@pytest.mark.slow  # three models, each drawn again for fourteen words
 def test_the_smoke_run_scores_every_word_with_the_image_and_without(tmp_path):
     numbers = smoke_run(experiment, tmp_path, train=False)
     assert list(numbers["models"]) == ["side by side", "product", "mixture"]

@@ -84,4 +84,4 @@ def test_pictures_with_transparency_are_drawn(fitted, pictures):
     drawn = figures_of(fitted.trained, Examples(pictures[1]), numbers, [], key=jax.random.key(0))
     assert {"reconstructions", "samples_prior", "samples_aggregate", "interpolation", "traversals"} <= set(drawn)
     words = " ".join(text.get_text() for text in drawn["samples_prior"].texts)
-    assert "Gray squares" in words
+    assert "Checkerboard" in words

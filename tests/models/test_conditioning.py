@@ -104,6 +104,7 @@ def test_a_regression_trains_as_other_models_do(regression, objective):
     assert jax.eval_shape(step, state, batch)[1]["loss"].shape == ()
 
 
+@pytest.mark.slow  # all figures of two models
 def test_a_report_and_its_figures_are_made_of_either(conditional, regression):
     examples = Examples(jnp.asarray(X), CONTEXT, np.arange(6) % CLASSES, ("a", "b", "c"))
     numbers = {"kl_per_dimension": [[]]}

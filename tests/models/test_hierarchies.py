@@ -1,16 +1,15 @@
-"""The hierarchies by plain numbers: KL against Monte Carlo, one example against the batch, a run that is cut and resumed."""
+"""The hierarchies by plain numbers: the contract, temperatures by group, a run that is cut and resumed."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_array_equal
 
 import vae
 from vae.evaluation import generate
-from vae.evaluation.evidence import elbo_terms
-from vae.objectives import analytic, log_ratio, log_weight
 from vae.settings import Settings
+from vae.testing import check_model
 
 KEY = jax.random.key(0)
 SHAPE = (6, 5, 1)
@@ -20,80 +19,32 @@ QUIET = vae.Host(progress=False)
 
 MODELS = {
     "bottom_up": vae.reference_to(vae.models.bottom_up, latent_dims=[3, 2], hidden=[[6], [5]]),
-    "ladder": vae.reference_to(vae.models.ladder, latent_dims=[3, 2], hidden=[[6], [5]], batch_normalised=True),
+    "ladder": vae.reference_to(vae.models.ladder, latent_dims=[3, 2], hidden=[[6], [5]]),
     "top_down": vae.reference_to(vae.models.top_down, groups=[1, 1], latent_channels=2, width=4, middle=2, halvings=1),
 }
 GROUPS = {"bottom_up": [(2,), (3,)], "ladder": [(2,), (3,)], "top_down": [(2, 2, 2), (3, 3, 2)]}
 
 
-@pytest.fixture(scope="module", params=MODELS)
-def named(request):
-    """A model with its parameters a little away from their start, where the priors of maps are standard."""
-    model = vae.resolve(MODELS[request.param], DATA)
-    params, state = jax.jit(model.init)(KEY)
-    moved = jax.tree.map(lambda leaf: leaf + 0.1 * jnp.sin(jnp.arange(leaf.size, dtype=float)).reshape(leaf.shape), params)
-    return request.param, vae.Trained(model, moved, state, spec=DATA)
+BATCH_NORMALISED = vae.reference_to(vae.models.ladder, latent_dims=[3, 2], hidden=[[6], [5]], batch_normalised=True)
+SKIPPED = {"bottom_up": (), "ladder": ("generative leak",), "top_down": ("generative leak",)}
+"""A posterior that goes down is built on the prior."""
 
 
-@jax.jit
-def sampled(trained, x, keys, first):
-    """Rates of the second group given the first one's value, in closed form and as log ratios; log weights."""
-
-    def one(key):
-        trace = trained.infer(x, ())(key, (first,))
-        latent = trace.latents[1]
-        closed = jnp.sum(analytic(latent)) if not isinstance(latent.prior, vae.distributions.AtSample) else jnp.nan
-        return closed, log_ratio(latent), jnp.stack([jnp.sum(latent.prior.sample(key)), log_weight(trace, x)])
-
-    return jax.vmap(one)(keys)
-
-
-def test_every_group_has_its_shape_and_its_kl_agrees_with_monte_carlo(named):
-    """2,000 draws, 4 standard errors."""
-    name, trained = named
-    x = jnp.asarray(X[0], jnp.float32)
-    latents = trained.infer(x, ())(KEY).latents
-    assert [latent.value.shape for latent in latents] == GROUPS[name]
-    closed, ratios, others = sampled(trained, x, jax.random.split(KEY, 2_000), latents[0].value)
-    assert np.all(np.isfinite(others))
-    if name != "bottom_up":
-        assert_allclose(closed, closed[0], rtol=1e-4, err_msg="it depends on the groups above only")
-        assert abs(ratios.mean() - closed[0]) < 4 * ratios.std() / np.sqrt(len(ratios))
-        assert closed[0] > 0.01
-
-
-def test_one_example_is_the_batch_and_prior_samples_are_scored(named):
-    name, trained = named
-    x = jnp.asarray(X[:3], jnp.float32)
-    together = elbo_terms(trained, x, KEY, rates=log_ratio)
-
-    @jax.jit
-    def alone(x, key):
-        return vae.objectives.terms_of(trained.infer(x, ())(jax.random.split(key)[0]), x, log_ratio, key)
-
-    for row in range(3):
-        own = alone(x[row], jax.random.fold_in(KEY, row))
-        assert_allclose(own.log_likelihood, together.log_likelihood[row], rtol=1e-4)
-        assert_allclose(own.rates, [r[row] for r in together.rates], rtol=1e-3, atol=1e-4)
-    values = generate.sample_prior(trained, KEY, 3, temperature=(1.0, 0.5))
-    assert [value.shape[1:] for value in values] == GROUPS[name]
-    drawn = generate.sample_likelihood(trained, values, KEY)
-    assert np.all(np.isfinite(elbo_terms(trained, drawn, KEY, rates=log_ratio).log_likelihood))
-
-
-@pytest.mark.parametrize("name", ["ladder", "top_down"])
-def test_no_gradient_of_the_prior_at_the_top_depends_on_the_encoder(name):
-    """The generative model alone: samples from it do not move with the posterior's parameters, and do with their own."""
+@pytest.mark.parametrize("name", MODELS)
+def test_the_contract_is_kept(name):
+    """Also: the KL of every group against Monte Carlo, one example as in the batch, resumption, prior samples scored."""
     model = vae.resolve(MODELS[name], DATA)
-    params, state = jax.jit(model.init)(KEY)
+    check_model(model, jnp.asarray(X[:3], jnp.float32), KEY, skip=SKIPPED[name])
 
-    def drawn(params):
-        values = model.prior(params, state, KEY, ())
-        return sum(jnp.sum(value) for value in values) + jnp.sum(model.decode(params, state, values, ()).mean)
 
-    gradients = jax.jit(jax.grad(drawn))(params)
-    assert all(not np.any(leaf) for leaf in jax.tree.leaves(gradients["posterior"]))
-    assert any(np.any(leaf) for leaf in jax.tree.leaves(gradients["generative"]))
+@pytest.mark.parametrize("name", MODELS)
+def test_every_group_has_its_shape_and_samples_a_temperature_for_each(name):
+    model = vae.resolve(MODELS[name], DATA)
+    trained = vae.Trained(model, *jax.jit(model.init)(KEY), spec=DATA)
+    values = generate.sample_prior(trained, KEY, 3, temperature=(1.0, 0.0))
+    assert [value.shape[1:] for value in values] == GROUPS[name]
+    again = generate.sample_prior(trained, jax.random.key(1), 3, temperature=(1.0, 0.0), values=(values[0], None))
+    assert_array_equal(again[1], values[1], err_msg="at temperature 0 the lower group is a function of the upper one")
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +52,7 @@ def runs(tmp_path_factory):
     """A ladder with batch normalisation, trained at once and in two parts."""
     folder, x = tmp_path_factory.mktemp("ladder"), np.asarray(X, np.float32)
     experiment = vae.Experiment(
-        vae.data.Splits(x, x), MODELS["ladder"], steps=4, batch_size=8, validate_every=2, average_decay=0.9
+        vae.data.Splits(x, x), BATCH_NORMALISED, steps=4, batch_size=8, validate_every=2, average_decay=0.9
     )
     whole = vae.fit(experiment, folder / "whole", QUIET)
     vae.fit(experiment._replace(steps=2), folder / "cut", QUIET)
@@ -132,7 +83,7 @@ def test_bad_arguments_are_refused():
 
 def test_settings_are_only_read_where_networks_train():
     """A draw in training returns the averages that the batch makes, one in evaluation none."""
-    model = vae.resolve(MODELS["ladder"], DATA)
+    model = vae.resolve(BATCH_NORMALISED, DATA)
     params, state = jax.jit(model.init)(KEY)
     x = jnp.asarray(X[:4], jnp.float32)
 

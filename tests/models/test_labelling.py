@@ -179,6 +179,7 @@ def fitted():
     return vae.fit(experiment, host=vae.Host(log_every=50, progress=False))
 
 
+@pytest.mark.slow  # a training
 def test_six_labels_and_many_examples_without_tell_the_classes_apart(fitted):
     whole = splits()
     examples = Examples(jnp.asarray(whole.test.arrays), (), whole.test.labels, ())
@@ -195,6 +196,7 @@ def test_six_labels_and_many_examples_without_tell_the_classes_apart(fitted):
         accuracy(fitted.trained, examples._replace(labels=None))
 
 
+@pytest.mark.slow  # as above
 def test_its_evaluation_claims_a_bound_of_examples_without_labels(fitted):
     numbers = vae.reports.evaluation.evaluate(fitted.trained, splits(), samples=5, limit=20)
     assert numbers["elbo"] is not None

@@ -1,6 +1,7 @@
-"""Sentences of a small grammar as tokens: one word at most for each thing that is said, in a fixed order, padded at the end."""
+"""Sentences as tokens of a fixed number, padded at the end: of a small grammar, or of the frequent words of any language."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ PADDING = 0
 
 
 class Grammar(NamedTuple):
-    """What a sentence may say, in the order in which it says it.
+    """What a sentence may say, one word at most for each thing, in the order in which it says it.
 
     slots: by name, the words that may stand there; "" says nothing.
 
@@ -80,3 +81,31 @@ class Grammar(NamedTuple):
 def thirds(values: Any, edges: Any) -> np.ndarray:
     """0, 1 or 2 for values below, between and above two edges, such as the terciles of the training examples."""
     return np.searchsorted(np.asarray(edges), np.asarray(values)).astype(np.int32)
+
+
+def frequent_words(sentences: Sequence[str], at_least: int) -> tuple[str, ...]:
+    """The words that stand in so many sentences or more, the most frequent first, equally frequent ones by the alphabet.
+
+    >>> frequent_words(["a red cat", "a cat", "a dog"], 2)
+    ('a', 'cat')
+    """
+    counts = Counter(word for sentence in sentences for word in set(words_of(sentence)))
+    return tuple(word for word, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if count >= at_least)
+
+
+def tokens_of(sentences: Sequence[str], vocabulary: Sequence[str], length: int) -> np.ndarray:
+    """(N, length) int32: the words that the vocabulary has, numbered from 1 on in its order, the first `length` of each.
+
+    Other words are left out; 0 is padding.
+
+    >>> tokens_of(["a red cat", "dog"], ("a", "cat"), 3).tolist()
+    [[1, 2, 0], [0, 0, 0]]
+    """
+    numbers = {word: 1 + place for place, word in enumerate(vocabulary)}
+    known = [[numbers[word] for word in words_of(sentence) if word in numbers][:length] for sentence in sentences]
+    return np.array([row + [PADDING] * (length - len(row)) for row in known], np.int32).reshape(-1, length)
+
+
+def words_of(sentence: str) -> list[str]:
+    """Its words in lower case, without the punctuation around them."""
+    return [word for word in (part.strip(".,:;!?()\"'").lower() for part in sentence.split()) if word]

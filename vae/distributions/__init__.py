@@ -2,6 +2,7 @@
 
 from vae.distributions.affine import Affine as Affine
 from vae.distributions.at_sample import AtSample as AtSample
+from vae.distributions.autoregressive import Autoregressive as Autoregressive
 from vae.distributions.base import Distribution as Distribution
 from vae.distributions.base import distribution as distribution
 from vae.distributions.base import is_continuous as is_continuous

@@ -27,6 +27,8 @@ from vae.evaluation.annealing import bidirectional_bounds as bidirectional_bound
 from vae.evaluation.annealing import simulate as simulate
 from vae.evaluation.annealing_paths import from_posterior as from_posterior
 from vae.evaluation.annealing_paths import from_prior as from_prior
+from vae.evaluation.codes import CodeUsage as CodeUsage
+from vae.evaluation.codes import code_usage as code_usage
 from vae.evaluation.evidence import Evidence as Evidence
 from vae.evaluation.evidence import elbo_terms as elbo_terms
 from vae.evaluation.evidence import importance_sampled_evidence as importance_sampled_evidence

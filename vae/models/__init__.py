@@ -2,6 +2,8 @@
 
 from vae.models.chains import Link as Link
 from vae.models.chains import bottom_up_chain as bottom_up_chain
+from vae.models.code_presets import gumbel as gumbel
+from vae.models.code_presets import vector_quantised as vector_quantised
 from vae.models.conditionals import Conditional as Conditional
 from vae.models.conditioning import conditional as conditional
 from vae.models.conditioning import regression as regression
@@ -28,6 +30,8 @@ from vae.models.modalities import captioned as captioned
 from vae.models.modalities import informed as informed
 from vae.models.presets import convolutional as convolutional
 from vae.models.presets import mlp as mlp
+from vae.models.quantised import quantised_autoencoder as quantised_autoencoder
+from vae.models.quantised import with_settled_codes as with_settled_codes
 from vae.models.second_stage import Generated as Generated
 from vae.models.second_stage import with_prior as with_prior
 from vae.models.seen import Seen as Seen

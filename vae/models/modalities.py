@@ -12,6 +12,7 @@ from vae.models.choices import ACTIVATIONS, lookup
 from vae.models.group import given, latent_group
 from vae.models.latent import STORED, value_like
 from vae.models.seen import Seen, for_data
+from vae.networks import conv_decoder, conv_encoder
 from vae.networks import mlp as mlp_network
 from vae.priors import sample_prior
 from vae.requirements import require, require_function_of_inputs
@@ -146,13 +147,31 @@ def no_pseudo_inputs(x: PyTree) -> Distribution:
 
 
 class Widths(NamedTuple):
-    """The numbers of `captioned`: dimensions of the latents of images and texts, and widths of the networks."""
+    """The numbers of `captioned`: dimensions of the latents of images and texts, and widths of the networks.
+
+    channels: of convolutional networks of the image, each halving its sides; () for fully connected ones.
+    """
 
     latent_dim: int
     text_dim: int
     hidden: tuple[int, ...]
     text_hidden: tuple[int, ...]
     activation: Callable
+    channels: tuple[int, ...] = ()
+
+    def encoder(self, outputs: tuple[int, ...]) -> Network:
+        """From an image to numbers."""
+        if self.channels:
+            return conv_encoder(self.channels, outputs, hidden=self.hidden, activation=self.activation)
+        return mlp_network(self.hidden, outputs, activation=self.activation)
+
+    def decoder(self, outputs: tuple[int, ...], bias: Any) -> Network:
+        """From a code to the numbers of an image's likelihood."""
+        hidden = tuple(reversed(self.hidden))
+        if self.channels:
+            up = tuple(reversed(self.channels))
+            return conv_decoder(up, outputs, hidden=hidden, activation=self.activation, output_bias=bias)
+        return mlp_network(hidden, outputs, activation=self.activation, output_bias=bias)
 
 
 def captioned(
@@ -166,13 +185,15 @@ def captioned(
     likelihood: str | None = None,
     std: float | None = None,
     told: str = "apart",
+    widths: Sequence[int] = (),
 ) -> Model:
-    """An image and its caption, of fully connected networks; see `informed`.
+    """An image and its caption; see `informed`.
 
-    data:  images, with {"text": tokens} as their context, and "seen" where either may be missing.
-    words: how many tokens there are.
-    told:  a name in `TOLD`: "apart", a latent of each, concatenated; "product" or "mixture", experts of one latent of
-           `latent_dim` dimensions. A mixture is charged with `objectives.log_ratio`.
+    data:   images, with {"text": tokens} as their context, and "seen" where either may be missing.
+    words:  how many tokens there are.
+    told:   a name in `TOLD`: "apart", a latent of each, concatenated; "product" or "mixture", experts of one latent of
+            `latent_dim` dimensions. A mixture is charged with `objectives.log_ratio`.
+    widths: channels of convolutional networks of the image, as in `vae.models.convolutional`; () for fully connected ones.
 
     The other arguments are those of `vae.models.mlp`. Raises ValueError for data without a text of whole numbers.
     """
@@ -182,21 +203,19 @@ def captioned(
             f"captioned got data with the context {data.context}; wanted {{'text': whole numbers}}, the tokens of a caption."
         )
     act = lookup("activation", ACTIVATIONS, activation)
-    widths = Widths(latent_dim, text_dim, tuple(hidden), tuple(text_hidden), act)
+    sizes = Widths(latent_dim, text_dim, tuple(hidden), tuple(text_hidden), act, tuple(widths))
     arrange = lookup("told", TOLD, told)
 
     def compose(seen: Seen) -> Model:
-        bias = seen.output_bias
-        decoder = mlp_network(tuple(reversed(hidden)), seen.likelihood.outputs, activation=act, output_bias=bias)
-        return informed(arrange(seen, widths, words), decoder, seen.likelihood, seen.data)
+        decoder = sizes.decoder(seen.likelihood.outputs, seen.output_bias)
+        return informed(arrange(seen, sizes, words), decoder, seen.likelihood, seen.data)
 
     return for_data(data, compose, likelihood, std)
 
 
 def image_source(seen: Seen, widths: Widths, outputs: tuple[int, ...]) -> Source:
     """The image itself."""
-    network = mlp_network(widths.hidden, outputs, activation=widths.activation)
-    return Source("image", lambda x, context: x, seen.encoder(network))
+    return Source("image", lambda x, context: x, seen.encoder(widths.encoder(outputs)))
 
 
 def text_source(widths: Widths, outputs: tuple[int, ...], words: int) -> Source:

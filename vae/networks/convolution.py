@@ -87,7 +87,7 @@ class _ConvEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: Any, context: PyTree = (), training: bool = False) -> Float[Array, "*outputs"]:
-        style, maps = self.hidden, _image(x)
+        style, maps = self.hidden, as_image(x)
         for channels in self.widths:
             maps = Halve(channels, style.kernel_init)(maps)
             maps = style.activation(normalised(maps, style.normalisation, training))
@@ -219,12 +219,12 @@ def level_sizes(height: int, width: int, levels: int) -> list[tuple[int, int]]:
     return [(-(-height // 2**i), -(-width // 2**i)) for i in range(levels + 1)]
 
 
-def _image(x: Any) -> Float[Array, "height width channels"]:
+def as_image(x: Any) -> Float[Array, "height width channels"]:
     """One image as float32 with a channel axis."""
     shape = getattr(x, "shape", None)
     if shape is None or len(shape) not in (2, 3):
         raise ValueError(
-            f"conv_encoder got an x of shape {shape}, wanted one image (height, width, channels): vmap over a batch."
+            f"a convolutional encoder got an x of shape {shape}, wanted one image (height, width, channels): vmap over a batch."
         )
     image = as_float(x)
     return image if image.ndim == 3 else image[..., None]

@@ -74,6 +74,7 @@ from vae.rates import Rates as Rates
 from vae.rates import absolute as absolute
 from vae.rates import analytic as analytic
 from vae.rates import analytic_with as analytic_with
+from vae.rates import chain_rule as chain_rule
 from vae.rates import geometric_jensen_shannon as geometric_jensen_shannon
 from vae.rates import interpolating_jensen_shannon as interpolating_jensen_shannon
 from vae.rates import is_kl as is_kl

@@ -12,6 +12,7 @@ import numpy as np
 
 from vae import visualise
 from vae.evaluation import generate
+from vae.evaluation.codes import code_usage
 from vae.evaluation.examples import Examples
 from vae.evaluation.latents import active_units, encode
 from vae.evaluation.rows import require_examples
@@ -52,6 +53,7 @@ def figures_of(
 
         latent_means, kl_per_dimension, traversals     of one group: with the suffix _0, _1, ... where there are several
         kl_per_group, reconstructions_top_groups       where there are several
+        code_usage                                     of a group of codes, with its suffix where there are several groups
         reconstructions, samples_aggregate, interpolation, training_curves
         samples_prior, or samples_by_context where the examples have at most 16 distinct contexts
 
@@ -105,6 +107,9 @@ def _latent_figures(trained: Trained, examples: Examples, numbers: Mapping[str, 
             figures[f"kl_per_dimension{suffix}"] = visualise.kl_per_dimension(
                 kl, active, title=f"KL per {unit}{which}", unit=unit
             )
+    for group, usage in code_usage(trained, examples.x, key, context=examples.context).items():
+        suffix = f"_{group}" if len(drawable.sizes) > 1 else ""
+        figures[f"code_usage{suffix}"] = visualise.code_usage(usage.counts, usage.perplexity)
     groups = numbers.get("kl_per_dimension") or ()
     if len(groups) > 1:
         sums, title = [float(np.sum(group)) for group in groups], "KL per latent group"

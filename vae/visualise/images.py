@@ -248,7 +248,7 @@ def _visible(name: str, images: ArrayLike, axes: str = "N, H, W, C") -> tuple[np
     if channels in (1, 3):
         return checked, ""
     if channels == 4:
-        return over_checkerboard(checked), "Gray squares: what lies behind is seen."
+        return over_checkerboard(checked), "Checkerboard: seen through what is transparent."
     if channels == 2:
         return checked[..., :1], "Only the first of 2 channels is shown."
     return checked[..., :3], f"The first 3 of {channels} channels are shown as red, green and blue."
