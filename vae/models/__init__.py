@@ -1,5 +1,6 @@
 """Models, each a short composition of networks, distributions and a prior."""
 
+from vae.models.group import classes_of as classes_of
 from vae.models.group import given as given
 from vae.models.group import latent_group as latent_group
 from vae.models.latent import variational_autoencoder as variational_autoencoder

@@ -10,6 +10,7 @@ from vae.claims import Claim, claim_of, require_scored
 from vae.data.feeds import Feed, Splits, batch_like, each_feed, prepared
 from vae.objectives.observed import observing
 from vae.settings import Settings
+from vae.training.composed import naming_the_example, prior_values, require_chain, require_codes
 from vae.training.step import Claims, of_feed
 from vae.types import Key, Model, Objective, PyTree, Trace
 
@@ -37,17 +38,25 @@ def looks_of(feed: Feed) -> tuple:
 def claim_on(feed: Feed, model: Model, objective: Objective, settings: Mapping[str, Any]) -> Claim:
     """What may be claimed of a model's numbers on a feed; see `vae.claims.require_scored` for what is refused."""
     trace = trace_of(feed, model, settings)
+    require_codes(feed, trace)
     require_scored(trace.likelihood, feed.spec.space)
     return claim_of(trace, objective.rates, feed.spec.space)
 
 
 def trace_of(feed: Feed, model: Model, settings: Mapping[str, Any]) -> Trace:
-    """The shapes of what one pass through the model says of an example of a feed."""
+    """The shapes of what one pass through the model says of an example of a feed.
 
-    def traced(key: Key, stored: PyTree, settings: Mapping[str, Any]) -> Trace:
+    Raises ValueError or TypeError for data that the model does not take, ValueError for latent groups that do not chain.
+    """
+
+    def traced(key: Key, stored: PyTree, settings: Mapping[str, Any]) -> tuple[Trace, tuple]:
         batch = prepared(feed, key, stored)
         x, context, values = jax.tree.map(lambda leaf: leaf[0], (batch.x, batch.context, batch.values))
         params, state = model.init(key)
-        return observing(model.infer(params, state, x, context, Settings(settings)), values)(key)
+        with naming_the_example(x, context):
+            trace = observing(model.infer(params, state, x, context, Settings(settings)), values)(key)
+            return trace, prior_values(model, params, state, key, context)
 
-    return jax.eval_shape(traced, jax.random.key(0), batch_like(feed.arrays, 1), dict(settings))
+    trace, drawn = jax.eval_shape(traced, jax.random.key(0), batch_like(feed.arrays, 1), dict(settings))
+    require_chain(trace, drawn)
+    return trace

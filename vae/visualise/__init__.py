@@ -7,11 +7,13 @@ backend is chosen, nothing global is kept, nothing is shown. `save` writes one a
     latents.py      what the latent space holds: posterior means, KL per dimension
     comparisons.py  models side by side: intervals, one quantity against another
     curves.py       numbers against numbers: training, rate against distortion, signal to noise
+    animation.py    images that move
     neighbours.py   which training images a sample resembles
     tiles.py        the layout that every picture of images shares
     style.py        the look, the checks of what comes in, and `save`
 """
 
+from vae.visualise.animation import save_animation
 from vae.visualise.comparisons import Interval, Trade, intervals, trade_offs
 from vae.visualise.curves import RateDistortion, rate_distortion, signal_to_noise, training_curves
 from vae.visualise.images import image_grid, interpolation, latent_traversals, reconstructions, samples, samples_by_row
@@ -35,6 +37,7 @@ __all__ = [
     "samples",
     "samples_by_row",
     "save",
+    "save_animation",
     "signal_to_noise",
     "trade_offs",
     "training_curves",
