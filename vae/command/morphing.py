@@ -12,9 +12,9 @@ of the image that is left. With `--other` the codes of the one run are decoded b
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from vae.command.runs import RunFlags, experiment_of_run, loaded_run
@@ -26,11 +26,13 @@ from vae.evaluation.paths import norm_preserving, path_of
 from vae.evaluation.rows import require_same_columns, shapes_of_pass
 from vae.reports.evaluation import examples_of
 from vae.reports.pictures import picture, some_rows, what_can_be_drawn
+from vae.reports.walks import IN_ITS_CONTEXT
 from vae.trained import Trained
 from vae.training import workdir as files
 from vae.training.composed import looks
 from vae.training.load import Loaded
 from vae.training.planning import splits_of
+from vae.types import Key
 
 SHOWN_STEPS = 9
 
@@ -56,6 +58,8 @@ class Config(RunFlags):
 
 def main(config: Config) -> int:
     """Morph and save."""
+    from vae import visualise
+
     if config.steps < 2 or not config.seconds > 0:
         raise ValueError(
             f"steps is {config.steps} and seconds {config.seconds}; wanted at least 2 steps and a positive number."
@@ -68,8 +72,11 @@ def main(config: Config) -> int:
     runs = [loaded] if config.other is None else [loaded, loaded_run(config.other, config.which)]
     if config.other is not None:
         require_same_latents(*runs)
-    frames = morphed([run.trained for run in runs], paths_for(loaded, config), examples, config)
-    draw(frames, examples, loaded, config, output)
+    decoders, paths = [run.trained for run in runs], paths_for(loaded, config)
+    key = jax.random.key(config.seed)
+    frames = morphed(decoders, paths, examples, config.steps + 1, key)[:, :-1]
+    visualise.save_animation(frames.reshape(-1, *frames.shape[2:]), output, config.seconds)
+    draw(morphed(decoders[:1], paths, examples, SHOWN_STEPS, key)[:, :, 0], examples, loaded, output.with_suffix(".png"))
     print(f"written: {output}, {output.with_suffix('.png')} ({loaded.which} checkpoint, step {loaded.step})")
     return 0
 
@@ -105,7 +112,7 @@ def latent_space(loaded: Loaded) -> str:
     return ", ".join(f"{type(latent.prior).__name__} over {looks(latent.value)}" for latent in latents)
 
 
-def morphed(decoders: Sequence[Trained], paths: Sequence[Walk], examples: Examples, config: Config) -> np.ndarray:
+def morphed(decoders: Sequence[Trained], paths: Sequence[Walk], examples: Examples, steps: int, key: Key) -> np.ndarray:
     """(pairs, steps, decoders, H, W, C) in [0, 1]: from each image to the next, the last to the first.
 
     decoders: whose codes these are, then any others. Raises TypeError for a model that has no latent group, or gives no images.
@@ -113,12 +120,11 @@ def morphed(decoders: Sequence[Trained], paths: Sequence[Walk], examples: Exampl
     trained = decoders[0]
     if not what_can_be_drawn(trained, examples).pictures:
         raise TypeError("what the run's model decodes is no picture, or has no mean; morph is for images.")
-    codes = generate.codes_of(trained, examples.x, jax.random.key(config.seed), context=examples.context)
+    codes = generate.codes_of(trained, examples.x, key, context=examples.context)
     if not codes:
         raise TypeError("the run's model has no latent group, so there is no code to go from or to.")
-    following = some_rows(codes, np.roll(np.arange(len(config.between)), -1))
-    options: dict[str, Any] = {"context": examples.context, "paths": paths}
-    ways = [generate.interpolate(each, codes, following, config.steps + 1, **options) for each in decoders]
+    following = jax.tree.map(lambda leaf: jnp.roll(leaf, -1, axis=0), codes)
+    ways = [generate.interpolate(each, codes, following, steps, context=examples.context, paths=paths) for each in decoders]
     return np.stack([picture(way, trained) for way in ways], axis=2)
 
 
@@ -130,15 +136,12 @@ def paths_for(loaded: Loaded, config: Config) -> tuple[Walk, ...]:
     )
 
 
-def draw(frames: np.ndarray, examples: Examples, loaded: Loaded, config: Config, output: Path) -> None:
-    """The moving picture, and some of its steps in a row for each pair, decoded by the run itself."""
+def draw(images: np.ndarray, examples: Examples, loaded: Loaded, output: Path) -> None:
+    """(pairs, steps, H, W, C): a row for each pair, with the test images at its ends."""
     from vae import visualise
 
-    moving = frames[:, :-1].reshape(-1, *frames.shape[2:])
-    visualise.save_animation(moving, output, config.seconds)
-    shown = np.unique(np.linspace(0, config.steps, min(SHOWN_STEPS, config.steps + 1)).round().astype(int))
     originals = picture(examples.x, loaded.trained)
     pairs = np.stack([originals, np.roll(originals, -1, axis=0)], axis=1)
     title = "From one test image to the next: decoder means"
-    figure = visualise.interpolation(frames[:, shown, 0], shown / config.steps, originals=pairs, title=title)
-    visualise.save(figure, output.with_suffix(".png"))
+    note = IN_ITS_CONTEXT if jax.tree.leaves(examples.context) else ""
+    visualise.save(visualise.interpolation(images, originals=pairs, title=title, note=note), output)

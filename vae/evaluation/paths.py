@@ -39,7 +39,7 @@ def straight(start: PyTree, end: PyTree, places: Float[Array, "steps"]) -> PyTre
 
     def line(a: Array, b: Array) -> Array:
         t = along(places, a)
-        return (1.0 - t) * a + t * b
+        return (1.0 - t) * a[None] + t * b[None]
 
     return jax.tree.map(line, start, end)
 
@@ -49,7 +49,7 @@ def line_of_probabilities(
 ) -> Float[Array, "steps *event k"]:
     """Of logarithms of probabilities: ln((1 - t) exp a + t exp b)."""
     t = along(places, start)
-    return jnp.logaddexp(jnp.log1p(-t) + start, jnp.log(t) + end)
+    return jnp.logaddexp(jnp.log1p(-t) + start[None], jnp.log(t) + end[None])
 
 
 def along(places: Float[Array, "steps"], value: Array) -> Array:
@@ -78,8 +78,8 @@ def great_circle(
     v = v / jnp.linalg.norm(v, axis=-1, keepdims=True)
     t = along(places, start)
     angle = t * jnp.arctan2(sine, cosine)[None]
-    way = jnp.cos(angle) * u + jnp.sin(angle) * v
-    return way if unit else ((1.0 - t) * norms[0] + t * norms[1]) * way
+    way = jnp.cos(angle) * u[None] + jnp.sin(angle) * v[None]
+    return way if unit else ((1.0 - t) * norms[0][None] + t * norms[1][None]) * way
 
 
 norm_preserving: Path = partial(great_circle, unit=False)
@@ -91,7 +91,7 @@ def shorter_arc(
     start: Float[Array, "*event"], end: Float[Array, "*event"], places: Float[Array, "steps"]
 ) -> Float[Array, "steps *event"]:
     """Of angles in radians: a + t d, d = b - a wrapped to [-pi, pi); in [-pi, pi)."""
-    return wrapped(start + along(places, start) * wrapped(end - start))
+    return wrapped(start[None] + along(places, start) * wrapped(end - start)[None])
 
 
 def wrapped(angle: Array) -> Array:
@@ -109,7 +109,7 @@ def stepwise(start: PyTree, end: PyTree, places: Float[Array, "steps"], vectors:
         components = jnp.shape(a)[: jnp.ndim(a) - vectors]
         order = np.random.default_rng(0).permutation(int(np.prod(components, dtype=int))).reshape(components)
         thresholds = jnp.asarray((order + 0.5) / max(order.size, 1), jnp.float32).reshape(*components, *(1,) * vectors)
-        return jnp.where(along(places, a) > thresholds, jnp.asarray(b), jnp.asarray(a))
+        return jnp.where(along(places, a) > thresholds[None], b[None], a[None])
 
     return jax.tree.map(steps, start, end)
 
@@ -123,7 +123,8 @@ def nearest_codes(codebook: Float[Array, "codes n"]) -> Path:
     def path(start: Integer[Array, "*event"], end: Integer[Array, "*event"], places: Float[Array, "steps"]):
         line = straight(codebook[start], codebook[end], places)
         dots = jnp.tensordot(line, codebook, axes=([-1], [-1]))
-        return jnp.argmin(jnp.sum(jnp.square(codebook), axis=-1) - 2.0 * dots, axis=-1).astype(jnp.result_type(start))
+        norms = jnp.broadcast_to(jnp.sum(jnp.square(codebook), axis=-1), dots.shape)
+        return jnp.argmin(norms - 2.0 * dots, axis=-1).astype(jnp.result_type(start))
 
     return path
 

@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from vae.data.feeds import Feed, Splits, prepared
+from vae.data.feeds import Feed, Splits, batch_like, prepared
 from vae.models import classes_of
-from vae.types import Latent, Model, PyTree, Trace
+from vae.types import Key, Latent, Model, PyTree, Trace
 
 
 @contextlib.contextmanager
@@ -95,14 +95,17 @@ def require_codes(feed: Feed, trace: Trace) -> None:
 
 def observed_of(feed: Feed, groups: set[int]) -> tuple:
     """The observed values of those groups in all of a feed's data, None where a group is not observed or not asked for."""
-    looked_at = jax.eval_shape(lambda key: prepared(feed, key, feed.arrays).values, jax.random.key(0))
+
+    def seen(key: Key, stored: PyTree) -> tuple:
+        return prepared(feed, key, stored).values
+
+    looked_at = jax.eval_shape(seen, jax.random.key(0), batch_like(feed.arrays, 1)) if groups else ()
     if not any(value is not None and i in groups for i, value in enumerate(looked_at)):
         return ()
 
     @jax.jit
     def values(arrays):
-        found = prepared(feed, jax.random.key(0), arrays).values
-        return tuple(value if i in groups else None for i, value in enumerate(found))
+        return tuple(value if i in groups else None for i, value in enumerate(seen(jax.random.key(0), arrays)))
 
     return jax.tree.map(np.asarray, values(feed.arrays))
 
