@@ -11,6 +11,7 @@ import toys
 
 import vae
 from vae.command import ComparisonFlags, comparing, comparison, line
+from vae.reports import durable
 
 X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 SPLITS = vae.data.Splits(train=X[:40], test=X[40:])
@@ -75,24 +76,30 @@ def test_numbers_table_and_figure_are_called_as_the_script(run):
     assert (folder / "test_comparison_script.md").read_text() in out
 
 
-def test_a_script_may_have_its_own_pairs_scores_columns_and_figure(run, tmp_path):
+def test_a_script_may_have_its_own_pairs_scores_columns_and_figure(run, tmp_path, monkeypatch):
     seen = []
 
     def figure(config, found, title):
         seen.append((config.heavy, title))
         return found.figure(title)
 
-    code, out, _ = run(
-        *("--preset", "heavier", "--steps", 2, "--images", 5, "--samples", 2, "--workdir", tmp_path / "here"),
-        figure=figure,
-        pairs=lambda config: [("plain", f"beta {config.heavy:g}")],
-        scores=lambda config: {"heavy": lambda trained, examples: config.heavy},
-        columns={"heavy": ("weight", 1)},
-    )
+    flags = ("--preset", "heavier", "--steps", 2, "--images", 5, "--samples", 2, "--workdir", tmp_path / "here")
+    own = {
+        "figure": figure,
+        "pairs": lambda config: [("plain", f"beta {config.heavy:g}")],
+        "scores": lambda config: {"heavy": lambda trained, examples: config.heavy},
+        "columns": {"heavy": ("weight", 1)},
+    }
+    code, out, _ = run(*flags, **own)
     assert code == 0
     assert seen == [(8.0, "Plain and heavy")]
     assert "| plain minus beta 8 | 0.0    |" in out
     assert (tmp_path / "here" / "test_comparison_script.png").stat().st_size > 1000
+    monkeypatch.setattr(durable, "fit", lambda *args: pytest.fail("the same command trained again"))
+    assert run(*flags, **own)[1].splitlines() == [said for said in out.splitlines() if not said.startswith("step ")]
+    code, _, err = run(*flags, "--batch-size", 20, **own)
+    assert (code, err.count("\n")) == (1, 1)
+    assert "holds another run: batch_size is 10 there, 20 now; use the old value or another workdir." in err
 
 
 def test_every_variant_has_the_steps_and_the_batch_size_of_the_flags(monkeypatch):

@@ -9,7 +9,8 @@ from experiments import importance_weighted as experiment
 
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory):
-    return smoke_run(experiment, tmp_path_factory.mktemp("importance_weighted"), "--activation", "relu", train=False)
+    workdir = tmp_path_factory.mktemp("importance_weighted")
+    return smoke_run(experiment, workdir, "--control", "--activation", "relu", train=False)
 
 
 def test_every_method_is_measured_and_compared_with_the_first(numbers):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.extend.core import ClosedJaxpr
 
 from vae.claims import why_not_of
 from vae.evaluation.arrays import standard_error
@@ -66,6 +67,20 @@ def require_measurable(trained: Trained, examples: Examples, *, samples: int, ra
     likelihood = structure_of(trained, examples.x, examples.context).likelihood
     if trained.spec is not None and (why := why_not_of(likelihood, trained.spec.space)):
         raise ValueError(f"{why}, so that there is no NLL to compare; convert the data, or take a likelihood of them.")
+
+
+def measurement_program(
+    trained: Trained, examples: Examples, *, samples: int, rates: Rate | Sequence[Rate] = analytic
+) -> ClosedJaxpr:
+    """What `measure` computes of a run, traced: equal for two runs exactly if they are measured alike.
+
+    trained: its arrays may be ShapeDtypeStructs; those of the examples are arguments of the program.
+    """
+
+    def program(run, x, context):
+        return _on_device(run, Examples(x, context), samples, rates)
+
+    return jax.make_jaxpr(program)(trained, examples.x, examples.context)
 
 
 def _on_device(trained: Trained, examples: Examples, samples: int, rates: Rate | Sequence[Rate]) -> tuple:

@@ -3,12 +3,11 @@
 What is said of the runs, and how errors are told apart, is `vae.evaluation.comparison`.
 """
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from vae.data.feeds import Feed, Splits
 from vae.data.view import TEST_LIMIT
@@ -17,14 +16,15 @@ from vae.evaluation.comparison import (
     Measured,
     compared,
     figure_of_models,
-    measure,
     pairs_with_first,
     require_measurable,
     table_of_models,
 )
 from vae.evaluation.examples import Examples
 from vae.rates import Rates, is_kl
+from vae.reports.durable import kept_measurements
 from vae.reports.evaluation import evaluated_feed, examples_of
+from vae.reports.measuring import Ruler, Score, measured_by, variant_named
 from vae.trained import Trained
 from vae.training.experiment import Experiment, Host
 from vae.training.identity import feed_digest
@@ -34,7 +34,6 @@ from vae.training.sweeping import require_resident, seeds_of, sweep
 from vae.types import Key
 
 Pairs = Iterable[tuple[str, str]]
-Score = Callable[[Trained, Examples], Any]
 
 MEASURED = ("nll", "elbo", "rate", "distortion", "active_units", "nll_se_mc")
 """Names that no score may have."""
@@ -46,10 +45,12 @@ class Comparison(NamedTuple):
     measured: by variant, the numbers of every run and test example.
     numbers:  what they say, as JSON: "models" by name and "differences" by pair, each number with `se_images`, the standard
               error over examples of the mean over seeds, and `sd_seeds`, the standard deviation over seeds.
+    first:    by variant, the trained run of the first seed: for pictures.
     """
 
     measured: dict[str, Measured]
     numbers: dict[str, Any]
+    first: Mapping[str, Trained] = {}
 
     def table(self, columns: Mapping[str, tuple[str, int]] | None = None) -> str:
         """A Markdown table, a row for each variant and each difference: mean ± `se_images` ± `sd_seeds`.
@@ -83,11 +84,12 @@ def compare(
     rates: Rates | None = None,
     host: Host | None = None,
     each: Callable[[str, Measured], Any] | None = None,
+    workdir: str | Path | None = None,
 ) -> Comparison:
     """Train every variant with every seed, and measure the last parameters of all on the same test examples and noise.
 
     A seed has the same start, order of data and noise in every variant. Variants that differ in nothing but the values of their
-    settings are one compiled program; any others are one each. Nothing is validated on the way, and nothing kept on disk.
+    settings are one compiled program; any others are one each. Nothing is validated on the way.
 
     seeds:   how many, counted from the first variant's; or which ones.
     samples: importance samples per example.
@@ -98,13 +100,19 @@ def compare(
     rates:   what a latent group costs, for all variants alike; by default what the first variant's objective charges.
     host:    as for `vae.sweep`.
     each:    called with every variant's name and numbers as soon as they are there.
+    workdir: where every run and what was measured of it is kept as it finishes, in a folder of the variant and the seed; None
+             keeps nothing. The same call goes on where it was stopped, also in the middle of a run, and does nothing where all
+             is finished. Each run is then trained by itself, the first seed of all variants first: the numbers are those of a
+             call without it, to rounding. What else is measured, more `samples` say, is measured again, with a warning that
+             says what changed. A score is known by its name; one that computes something else under its old name is not
+             noticed.
 
     >>> variants = {"VAE": experiment, "beta-VAE": experiment._replace(settings={"beta": 4.0})}
     >>> list(vae.compare(variants, seeds=1, samples=5, host=vae.Host(progress=False)).numbers["differences"])
     ['beta-VAE minus VAE']
 
-    Raises, before anything is trained, ValueError for no variants, for pairs of others, and for numbers out of range; and what
-    would be raised of a variant once it is trained or measured, with its name.
+    Raises, before anything is trained, ValueError for no variants, for pairs of others, for numbers out of range and for a
+    folder that holds another run; and what would be raised of a variant once it is trained or measured, with its name.
     """
     require_usable(variants, scores or {}, samples=samples, limit=limit)
     pairs = pairs_with_first(variants) if pairs is None else pairs_of(variants, pairs)
@@ -114,15 +122,16 @@ def compare(
     examples = first_rows(whole, limit)
     seeds, rates = seeds_of(first, seeds), rates_of_first(first) if rates is None else rates
     require_comparable(variants, examples, samples, rates)
+    ruler = Ruler(examples, whole, samples, rates, scores or {})
     found: dict[str, Measured] = {}
-    for names in programs(variants):
-        for name, runs in trained(variants, names, seeds, host).items():
-            numbers = measure(runs, examples, samples=samples, rates=rates)
-            found[name] = numbers._replace(scores=numbers.scores | scored(runs, whole, scores or {}))
-            if each is not None:
-                each(name, found[name])
+    first_runs: dict[str, Trained] = {}
+    measured = measured_at_once(variants, seeds, ruler, host)
+    for name, run, numbers in measured if workdir is None else kept_measurements(variants, seeds, ruler, host, workdir):
+        first_runs[name], found[name] = run, numbers
+        if each is not None:
+            each(name, numbers)
     found = {name: found[name] for name in variants}
-    return Comparison(found, compared(found, pairs))
+    return Comparison(found, compared(found, pairs), first_runs)
 
 
 def with_data(variants: Mapping[str, Experiment]) -> dict[str, Experiment]:
@@ -164,6 +173,15 @@ def same(a: Any, b: Any) -> bool:
         return False
 
 
+def measured_at_once(
+    variants: Mapping[str, Experiment], seeds: Sequence[int | Key], ruler: Ruler, host: Host | None
+) -> Iterator[tuple[str, Trained, Measured]]:
+    """(name, run of the first seed, measurements) of every variant, those of one program together; nothing is kept."""
+    for names in programs(variants):
+        for name, runs in trained(variants, names, seeds, host).items():
+            yield name, runs[0], measured_by(ruler, runs)
+
+
 def trained(
     variants: Mapping[str, Experiment], names: Sequence[str], seeds: Sequence[int | Key], host: Host | None
 ) -> dict[str, list[Trained]]:
@@ -173,22 +191,6 @@ def trained(
     swept = sweep(first, seeds, zip=levels if len(names) > 1 else None, host=host)
     runs = [swept.trained(i) for i in range(len(swept.members))]
     return {name: runs[i * len(seeds) : (i + 1) * len(seeds)] for i, name in enumerate(names)}
-
-
-def scored(runs: Sequence[Trained], examples: Examples, scores: Mapping[str, Score]) -> dict[str, np.ndarray]:
-    """The scores of every run, by name."""
-    rows = [
-        {key: number for name, score in scores.items() for key, number in by_name(name, score(run, examples)).items()}
-        for run in runs
-    ]
-    return {name: np.array([row[name] for row in rows], np.float64) for name in rows[0]}
-
-
-def by_name(name: str, value: Any) -> dict[str, float]:
-    """A number by its name; those of a mapping by the name and their key."""
-    if isinstance(value, Mapping):
-        return {f"{name}_{key}": float(number) for key, number in value.items()}
-    return {name: float(value)}
 
 
 def first_rows(examples: Examples, limit: int) -> Examples:
@@ -221,7 +223,7 @@ def require_comparable(variants: Mapping[str, Experiment], examples: Examples, s
     tested = evaluated_feed(next(iter(variants.values())).data)
     for names in programs(variants):
         for name in names:
-            with of_variant(name):
+            with variant_named(name):
                 plan = planned(variants[name])
                 require_resident(plan.splits.train)
                 if name == names[0]:  # the others have the same programs
@@ -238,16 +240,6 @@ def require_same_test(splits: Splits, tested: Feed) -> None:
         raise ValueError(
             "its test data are others than those of the first variant, on which all are measured; give all the same."
         )
-
-
-@contextlib.contextmanager
-def of_variant(name: str) -> Iterator[None]:
-    """Say of which variant an error is."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{name}: {error}") from error
 
 
 def require_usable(variants: Mapping[str, Experiment], scores: Mapping[str, Score], **counts: int) -> None:

@@ -51,6 +51,11 @@ def require_chain(trace: Trace, drawn: tuple) -> None:
             )
 
 
+def chains(trace: Trace, drawn: tuple) -> bool:
+    """Whether a prior draws what a pass has; see `require_chain`."""
+    return [looks(latent.value) for latent in trace.latents] == [looks(value) for value in drawn]
+
+
 def looks(value: PyTree) -> str:
     """Kind and shape of a value, in its structure."""
     return str(jax.tree.map(lambda leaf: f"{np.dtype(leaf.dtype).name}{tuple(leaf.shape)}", value)).replace("'", "")

@@ -5,6 +5,8 @@ backend is chosen, nothing global is kept, nothing is shown. `save` writes one a
 
     images.py       images side by side: grids, stacks, traversals, interpolations
     latents.py      what the latent space holds: posterior means, KL per dimension
+    circles.py      a latent circle
+    codes.py        how often each code is used
     comparisons.py  models side by side: intervals, one quantity against another
     curves.py       numbers against numbers: training, rate against distortion, signal to noise
     animation.py    images that move
@@ -14,6 +16,8 @@ backend is chosen, nothing global is kept, nothing is shown. `save` writes one a
 """
 
 from vae.visualise.animation import save_animation
+from vae.visualise.circles import on_circle
+from vae.visualise.codes import code_usage
 from vae.visualise.comparisons import Interval, Trade, intervals, trade_offs
 from vae.visualise.curves import RateDistortion, rate_distortion, signal_to_noise, training_curves
 from vae.visualise.images import image_grid, interpolation, latent_traversals, reconstructions, samples, samples_by_row
@@ -25,6 +29,7 @@ __all__ = [
     "Interval",
     "RateDistortion",
     "Trade",
+    "code_usage",
     "image_grid",
     "interpolation",
     "intervals",
@@ -32,6 +37,7 @@ __all__ = [
     "latent_means",
     "latent_traversals",
     "nearest_training_images",
+    "on_circle",
     "rate_distortion",
     "reconstructions",
     "samples",
