@@ -101,4 +101,4 @@ def problem_of(preset: Preset, images: np.ndarray) -> Problem:
     """The preset with its first weights."""
     model = preset.build(feed_of(images[:100]).spec)
     params, _ = model.init(jax.random.key(0))
-    return Problem(preset, images, None if preset.convolutional else dense_weights(params))
+    return Problem(preset, images, None if preset.convolutional or preset.groups > 1 else dense_weights(params))

@@ -35,8 +35,8 @@ class Peer(NamedTuple):
 
 
 def trains(preset: Preset) -> bool:
-    """A preset that trains."""
-    return not preset.images
+    """A preset that trains, with one latent group."""
+    return not preset.images and preset.groups == 1
 
 
 def plain_dense(preset: Preset) -> bool:

@@ -40,6 +40,7 @@ class Preset(NamedTuple):
     images:    of one evaluation; 0 for a preset that trains.
     repeats:   how often the layers are multiplied in one step.
     log_every: steps between records of the run, which bounds its chunks: about a second of them.
+    groups:    of latent variables; the peers that train have models with one.
     """
 
     model: vae.Reference
@@ -51,6 +52,7 @@ class Preset(NamedTuple):
     images: int = 0
     repeats: int = 1
     log_every: int = 100
+    groups: int = 1
 
     @property
     def flops(self) -> int:
@@ -120,6 +122,21 @@ def conv(side: int, batch_size: int = 128) -> Preset:
     )
 
 
+def ladder(batch_size: int = 128) -> Preset:
+    """The default ladder: three groups, of which each has an output on the way up and a network on the way down."""
+    latent_dims, hidden = (64, 32, 16), (512, 256, 128)
+    up = dense_layers(batch_size, (784, *(width for width in hidden for _ in range(2))), first=2)
+    heads = [Layer(batch_size, width, 2 * latent_dim) for width, latent_dim in zip(hidden, latent_dims, strict=True)]
+    outputs = (784, *(2 * latent_dim for latent_dim in latent_dims[:-1]))
+    down = [
+        layer
+        for latent_dim, width, size in zip(latent_dims, hidden, outputs, strict=True)
+        for layer in dense_layers(batch_size, (latent_dim, width, width, size))
+    ]
+    model = vae.reference_to(vae.models.ladder, latent_dims=latent_dims, hidden=[(width, width) for width in hidden])
+    return Preset(model=model, layers=(*up, *heads, *down), batch_size=batch_size, groups=3)
+
+
 def evaluation(images: int, samples: int) -> Preset:
     """NLL-K of 784-200-200-50: the decoder once per importance sample, as many rows at once as the library has in flight.
 
@@ -140,11 +157,19 @@ PRESETS: dict[str, Preset] = {
         model=vae.reference_to(vae.models.mlp, latent_dim=20, hidden=(400,)),
         layers=dense_layers(128, (784, 400, 40), first=2) + dense_layers(128, (20, 400, 784)),
     ),
+    "vamp": Preset(
+        model=vae.reference_to(vae.models.mlp, latent_dim=20, hidden=(400,), latents="normal_vamp"),
+        objective=lambda: vae.elbo(vae.objectives.log_ratio),
+        layers=dense_layers(128, (784, 400, 40), first=2)
+        + dense_layers(500, (784, 400, 40))
+        + dense_layers(128, (20, 400, 784)),
+    ),
     "iwae-1": iwae(1),
     "iwae-5": iwae(5),
     "iwae-50": iwae(50),
     "conv28": conv(28),
     "conv64": conv(64),
+    "ladder": ladder(),
     "evaluation": evaluation(images=200, samples=5_000),
     "evaluation-50": evaluation(images=2_000, samples=50),
 }

@@ -55,8 +55,8 @@ class Config(Flags):
     latent_dim: int = 10
     """Dimensions of the latent code."""
     latents: Literal[tuple(LATENTS)] = "normal"  # type: ignore[valid-type]
-    """Posterior and prior; inverse_autoregressive, normal_mixture and normal_flow need --rate log_ratio, deterministic has no
-    rate at all: objective:mmd."""
+    """Posterior and prior; inverse_autoregressive and those whose prior is learned (mixture, vamp, flow) need --rate log_ratio,
+    deterministic has no rate at all: objective:mmd."""
     rate: Literal["analytic", "log_ratio"] = "analytic"
     """The KL in closed form, or the log ratio at the sample, which a mixture or flow prior needs."""
     beta: float = 1.0

@@ -2,6 +2,7 @@
 brings it the tests that hold for all."""
 
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,26 @@ from vae.divergences import KL_TABLE
 from vae.flows import masked_autoregressive
 
 THREE, FACTOR, NORTH = jnp.array([0.3, 1.2, 0.7]), jnp.eye(3), jnp.array([0.0, 1.0, 0.0])
+
+
+class Chain(NamedTuple):
+    """Three classes, the logits of each a row of the parameters and, for the class before it, a half more."""
+
+    shape: tuple[int, ...] = (3,)
+    codes: int = 3
+
+    def logits(self, params, value, context):
+        before = jnp.concatenate([jnp.zeros((1, 3)), jax.nn.one_hot(value[:-1], 3)])
+        return params + 0.5 * before
+
+    def sample(self, params, key, context, temperature):
+        drawn = jnp.zeros(3, jnp.int32)
+        for place, own in enumerate(jax.random.split(key, 3)):
+            logits = self.logits(params, drawn, context)[place]
+            drawn = drawn.at[place].set(jax.random.categorical(own, logits / temperature).astype(jnp.int32))
+        return drawn
+
+
 FLOW = masked_autoregressive(3, hidden=(4,))
 NORMAL = d.Normal(THREE, -THREE)
 MEMBERS = {
@@ -29,6 +50,7 @@ MEMBERS = {
     "Bernoulli": d.Bernoulli(THREE),
     "ContinuousBernoulli": d.ContinuousBernoulli(THREE),
     "Categorical": d.Categorical(FACTOR),
+    "Autoregressive": d.Autoregressive(Chain(), FACTOR),
     "PointMass": d.PointMass(jnp.array([0, 2, 1])),
     "RelaxedBernoulli": d.RelaxedBernoulli(THREE, 0.5),
     "LogitRelaxedBernoulli": d.LogitRelaxedBernoulli(THREE, 0.5),
@@ -49,6 +71,9 @@ MEMBERS = {
     "Affine": d.Affine(NORMAL, THREE, jnp.exp(THREE)),
     "Mixed": d.Mixed((d.Normal(THREE[:2], -THREE[:2]), d.Bernoulli(THREE[2:])), ((0, 2), (1,))),
     "Mixture": d.Mixture(THREE, jax.vmap(d.Normal)(jnp.outer(THREE, 1.0 + NORTH), -FACTOR)),
+    "MixtureOfExperts": d.MixtureOfExperts(
+        jax.vmap(d.Normal)(jnp.outer(THREE, 1.0 + NORTH), -FACTOR), jnp.array([True, False, True])
+    ),
     "Transformed": d.Transformed(NORMAL, FLOW, FLOW.init(jax.random.key(0))),
 }
 CLASSES = {name: kind for name, kind in vars(d).items() if isinstance(kind, type) and dataclasses.is_dataclass(kind)}

@@ -12,6 +12,7 @@ import vae
 FIRST = {
     "Experiment": vae.Experiment,
     "array_splits": vae.data.array_splits,
+    "check_model": vae.testing.check_model,
     "as_columns": vae.data.as_columns,
     "batch_at": vae.batch_at,
     "compare": vae.compare,

@@ -35,7 +35,7 @@ OF_THEIR_OWN = {
     "mixed": (Data((5,), "mixed", columns=COLUMNS), ROWS),
 }
 """Data without which a likelihood cannot be made."""
-SAMPLED = {"inverse_autoregressive", "normal_mixture", "normal_flow"}  # no closed form
+SAMPLED = {"inverse_autoregressive", "normal_mixture", "normal_flow", "normal_vamp", "spike_and_slab_vamp"}  # no closed form
 POINTS = {"deterministic"}  # no density, so that nothing can be charged
 
 
@@ -160,7 +160,7 @@ def test_temperature_scales_a_gaussian_prior_and_nothing_else():
     assert priors.tempered(prior, 1) is prior
     np.testing.assert_allclose(priors.tempered(prior, 0.5).std, 0.5, rtol=1e-6)
     mixture = priors.mixture(2)
-    with pytest.raises(TypeError, match="only Normal has one"):
+    with pytest.raises(TypeError, match="have one: use 1"):
         priors.tempered(mixture.build(mixture.init(jax.random.key(0)), (), None), 0.5)
 
 

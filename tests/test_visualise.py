@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 
 from vae import visualise
+from vae.visualise.images import over_checkerboard
 
 RNG = np.random.default_rng(0)
 MINUS = "\N{MINUS SIGN}"
@@ -40,6 +41,7 @@ FIGURES = {
     "latent_traversals": lambda: visualise.latent_traversals(GRAY[None], np.linspace(-2, 2, 5), [1.5]),
     "interpolation": lambda: visualise.interpolation(GRAY[None], originals=GRAY[None, :2]),
     "latent_means": lambda: visualise.latent_means(np.arange(12.0).reshape(6, 2), np.arange(6) % 2),
+    "on_circle": lambda: visualise.on_circle(np.array([0.1, 2.0]), np.array([0.2, -1.0]), GRAY),
     "kl_per_dimension": lambda: visualise.kl_per_dimension(np.array([0.001, 2.0, 0.5]), [False, True, True]),
     "training_curves": lambda: visualise.training_curves(RECORDS),
     "rate_distortion": lambda: visualise.rate_distortion({"beta-VAE": POINTS}),
@@ -183,6 +185,21 @@ def test_channels_left_out_are_mentioned():
     assert "first of 2 channels" in words(visualise.image_grid(random_images(2, 8, 8, 2)))
     assert "first 3 of 5 channels" in words(visualise.image_grid(random_images(2, 8, 8, 5)))
     assert "channels" not in words(visualise.image_grid(random_images(2, 8, 8, 3)))
+    assert "Checkerboard" in words(visualise.image_grid(random_images(2, 8, 8, 4)))
+
+
+def test_a_fourth_channel_is_how_opaque_the_others_are():
+    image = np.zeros((16, 32, 4), np.float32)
+    image[..., :3] = (1.0, 0.5, 0.0)
+    image[:, 16:, 3] = 1.0
+    clear, solid = np.split(over_checkerboard(image), 2, axis=1)
+    np.testing.assert_allclose(solid, np.broadcast_to([1.0, 0.5, 0.0], solid.shape))
+    assert sorted(set(clear.reshape(-1).tolist())) == pytest.approx([0.85, 1.0]), "the colour of what is clear is not seen"
+    assert clear[0, 0, 0] == clear[1, 1, 0] == clear[2, 2, 0] != clear[0, 2, 0] == clear[2, 0, 0]
+    half = over_checkerboard(np.concatenate([image[..., :3], np.full((16, 32, 1), 0.25, np.float32)], axis=-1))
+    np.testing.assert_allclose(half[:, :16], 0.25 * solid + 0.75 * clear, rtol=1e-6)
+    stacked = over_checkerboard(np.stack([image, image])[None])
+    np.testing.assert_array_equal(stacked[0, 1], over_checkerboard(image))
 
 
 def test_grid_takes_jax_arrays_and_is_about_square():

@@ -10,6 +10,7 @@ from scipy.stats import multivariate_normal
 
 from vae.distributions import AtSample, Bernoulli, Categorical, Normal, PointMass, standard_normal
 from vae.models import given, latent_group
+from vae.priors import sample_prior
 from vae.types import Model, Trace
 
 LOADINGS = np.array([[1.2, 0.5], [-0.8, 0.75], [0.5, -0.9], [0.0, 0.4]])
@@ -42,7 +43,7 @@ def linear_gaussian() -> Model:
         return draw
 
     def prior(params, state, key, context, values=(), temperature=1.0):
-        return (standard_normal(2).sample(key),)
+        return (sample_prior(standard_normal(2), key, temperature) if given(values, 0) is None else values[0],)
 
     def decode(params, state, values, context):
         return Normal(mean=params["generative"]["loadings"] @ values[0], log_std=jnp.full((4,), jnp.log(NOISE)))
@@ -118,8 +119,8 @@ def two_groups(bottom_up: bool) -> Model:
 
     def prior(params, state, key, context, values=(), temperature=1.0):
         key_1, key_2 = jax.random.split(key)
-        z2 = standard_normal(1).sample(key_2) if given(values, 0) is None else values[0]
-        return z2, prior_of_z1(params, z2).sample(key_1) if given(values, 1) is None else values[1]
+        z2 = sample_prior(standard_normal(1), key_2, temperature) if given(values, 0) is None else values[0]
+        return z2, sample_prior(prior_of_z1(params, z2), key_1, temperature) if given(values, 1) is None else values[1]
 
     def decode(params, state, values, context):
         return scalar_normal(values[1], S**2)
@@ -204,7 +205,7 @@ def labelled(classes: int = 3) -> Model:
     def prior(params, state, key, context, values=(), temperature=1.0):
         label_key, code_key = jax.random.split(key)
         y = Categorical(jnp.zeros(classes)).sample(label_key) if given(values, 0) is None else values[0]
-        return y, standard_normal(2).sample(code_key) if given(values, 1) is None else values[1]
+        return y, sample_prior(standard_normal(2), code_key, temperature) if given(values, 1) is None else values[1]
 
     def decode(params, state, values, context):
         return Bernoulli(params["generative"]["decoder"] @ jnp.concatenate([values[1], jax.nn.one_hot(values[0], classes)]))

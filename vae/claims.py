@@ -13,7 +13,7 @@ from vae.distributions.affine import Affine
 from vae.distributions.base import is_density
 from vae.distributions.masked import Masked
 from vae.objectives.observed import KnownValue
-from vae.rates import Rates, is_kl
+from vae.rates import Rates, is_kl, is_relaxed
 from vae.spaces import WORDS, DataSpace, can_score, is_likelihood
 from vae.types import Trace
 
@@ -53,8 +53,14 @@ def claim_of(trace: Trace, rates: Rates, space: DataSpace | None) -> Claim:
     """
     observed = any(isinstance(latent.posterior, KnownValue) for latent in trace.latents)
     rate = "kl" if trace.latents and is_kl(rates) and not observed else "rate"
-    found = (claim_by(rates).why, why_unweighted(trace), why_not_of(trace.likelihood, space))
+    found = (claim_by(rates).why, why_relaxed(trace), why_unweighted(trace), why_not_of(trace.likelihood, space))
     return Claim(rate, next((why for why in found if why), ""))
+
+
+def why_relaxed(trace: Trace) -> str:
+    """What to say of a decoder that sees mixed classes under a prior of classes, as in the training of a Gumbel-softmax."""
+    relaxed = any(is_relaxed(latent) for latent in trace.latents)
+    return "the decoder sees mixed codes in training, of which the prior has no density" if relaxed else ""
 
 
 def why_unweighted(trace: Trace) -> str:

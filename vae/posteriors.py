@@ -19,6 +19,7 @@ from vae.distributions import (
     SpikeAndSlab,
     StraightThroughCategorical,
     Transformed,
+    VonMises,
     VonMisesFisher,
 )
 from vae.flows import Flow
@@ -38,6 +39,18 @@ def normal(latent_dim: int) -> Family:
         return Normal(mean=mean, log_std=smooth_bound(raw, LOG_SCALE_LIMIT))
 
     return Family(outputs=(2 * latent_dim,), build=build)
+
+
+def normal_maps(height: int, width: int, channels: int) -> Family:
+    """q(z | x) = N(mean, diag(std)^2) over maps: at every place n outputs for the mean and n for ln std."""
+    for size in (height, width, channels):
+        _require_dimension(size)
+
+    def build(outputs: Float[Array, "height width two_channels"]) -> Normal:
+        mean, raw = jnp.split(outputs, 2, axis=-1)
+        return Normal(mean=mean, log_std=smooth_bound(raw, LOG_SCALE_LIMIT))
+
+    return Family(outputs=(height, width, 2 * channels), build=build)
 
 
 def multivariate_normal(latent_dim: int) -> Family:
@@ -90,6 +103,22 @@ def power_spherical(latent_dim: int) -> Family:
     (De Cao & Aziz 2020.)
     """
     return _directional(latent_dim, PowerSpherical)
+
+
+def von_mises(latent_dim: int) -> Family:
+    """q(z | x), n independent angles: n outputs for the cosine of each mean direction, n for the sine, n for the concentration.
+
+    A decoder should see the cosine and the sine of the angles, which a pathwise gradient counts modulo 2 pi.
+    """
+    _require_dimension(latent_dim)
+
+    def build(outputs: Float[Array, "three_latent"]) -> VonMises:
+        cosine, sine, concentration = jnp.split(outputs, 3)
+        nowhere = jnp.square(cosine) + jnp.square(sine) < SMALLEST_SQUARED_NORM  # where an angle has no gradient
+        angle = jnp.arctan2(jnp.where(nowhere, 0.0, sine), jnp.where(nowhere, 1.0, cosine))
+        return VonMises(angle=angle, concentration=jax.nn.softplus(concentration) + 1.0)
+
+    return Family(outputs=(3 * latent_dim,), build=build)
 
 
 def spike_and_slab(latent_dim: int) -> Family:

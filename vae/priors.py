@@ -1,11 +1,15 @@
-"""Priors p(z), as parameters and a function of them."""
+"""Priors p(z) and p(z | c), as parameters and a function of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
 
 from vae.distributions import (
+    Autoregressive,
+    Categorical,
     Distribution,
     Laplace,
     Mixture,
@@ -13,12 +17,16 @@ from vae.distributions import (
     SpikeAndSlab,
     StraightThroughCategorical,
     Transformed,
+    UniformCircle,
     UniformSphere,
     standard_normal,
     vamp_prior,
 )
 from vae.flows import Flow
-from vae.types import Key, Prior
+from vae.networks.causal import CodeNetwork
+from vae.requirements import require_function_of_inputs
+from vae.spec import given_of
+from vae.types import Family, Key, Network, Prior, PyTree
 
 
 def fixed(distribution: Distribution) -> Prior:
@@ -41,6 +49,11 @@ def uniform_sphere(latent_dim: int) -> Prior:
     return fixed(UniformSphere(latent_dim))
 
 
+def uniform_circle(latent_dim: int) -> Prior:
+    """n independent angles, each uniform on the circle."""
+    return fixed(UniformCircle((latent_dim,)))
+
+
 def spike_and_slab(latent_dim: int, used: float = 0.2) -> Prior:
     """Each dimension N(0, 1) with probability `used`, else exactly zero."""
     logits = jnp.full((latent_dim,), jnp.log(used) - jnp.log1p(-used))
@@ -50,6 +63,29 @@ def spike_and_slab(latent_dim: int, used: float = 0.2) -> Prior:
 def categorical(latent_dim: int, classes: int = 10) -> Prior:
     """n variables, each uniform over K classes, one-hot."""
     return fixed(StraightThroughCategorical(logits=jnp.zeros((latent_dim, classes)), temperature=jnp.ones(())))
+
+
+def uniform_codes(shape: Sequence[int], codes: int) -> Prior:
+    """Codes on a grid, each of K alike, as integers: log K nats each. (van den Oord et al. 2017, section 3.1.)"""
+    return fixed(Categorical(jnp.zeros((*shape, codes))))
+
+
+def independent_codes(shape: Sequence[int], codes: int) -> Prior:
+    """Codes on a grid, each with learned probabilities of its own place: what they cost without a word of the others."""
+
+    def build(params, context, encode):
+        return Categorical(params["logits"])
+
+    return Prior(init=lambda key: {"logits": jnp.zeros((*shape, codes))}, build=build)
+
+
+def autoregressive(network: CodeNetwork) -> Prior:
+    """Codes on a grid, each given those before and the context: `Autoregressive`. (van den Oord et al. 2017, section 3.3.)"""
+
+    def build(params, context, encode):
+        return Autoregressive(network, params, given_of(context))
+
+    return Prior(init=network.init, build=build)
 
 
 def mixture(latent_dim: int, components: int = 10, spread: float = 1.0) -> Prior:
@@ -65,17 +101,27 @@ def mixture(latent_dim: int, components: int = 10, spread: float = 1.0) -> Prior
     return Prior(init=init, build=build)
 
 
-def vamp(shape: Sequence[int], components: int = 500) -> Prior:
+def vamp(
+    shape: Sequence[int],
+    components: int = 500,
+    squash: Callable[[Array], Array] = jax.nn.sigmoid,
+    start: float = -1.0,
+) -> Prior:
     """The mixture of the posteriors at learned pseudo-inputs, encoded once per step; charge it with `objectives.log_ratio`.
 
-    shape: of one example. A sigmoid keeps the pseudo-inputs within (0, 1), as pixels are. (Tomczak & Welling 2018, eq. 9.)
+        p(z) = sum_k w_k q(z | squash(u_k))
+
+    shape:  of one example as the encoder sees it.
+    squash: brings a pseudo-input to where examples lie; by default into (0, 1), as pixels are.
+    start:  the mean of the u at the beginning, their standard deviation is 1.
+    (Tomczak & Welling 2018, eq. 9.)
     """
 
     def init(key: Key) -> dict:
-        return {"pseudo_inputs": jax.random.normal(key, (components, *shape)) - 1.0, "logits": jnp.zeros(components)}
+        return {"pseudo_inputs": jax.random.normal(key, (components, *shape)) + start, "logits": jnp.zeros(components)}
 
     def build(params, context, encode):
-        return vamp_prior(encode, jax.nn.sigmoid(params["pseudo_inputs"]), params["logits"])
+        return vamp_prior(encode, squash(params["pseudo_inputs"]), params["logits"])
 
     return Prior(init=init, build=build)
 
@@ -89,8 +135,41 @@ def flow(latent_dim: int, bijection: Flow) -> Prior:
     return Prior(init=bijection.init, build=build)
 
 
+def conditional(network: Network, family: Family, context: PyTree) -> Prior:
+    """p(z | c): a network of the context says where the latents lie before x is seen. (Sohn et al. 2015, section 3.)
+
+    network: of the context to `family.outputs` numbers, with nothing carried from step to step and nothing drawn.
+    family:  such as `vae.posteriors.normal(n)`; with a posterior of the same family the KL has its closed form.
+    context: shapes of what one example is conditioned on, `data.context`. A mask of what is missing is not seen.
+
+    >>> shape = jax.ShapeDtypeStruct((3,), jnp.float32)
+    >>> prior = conditional(vae.networks.mlp((8,), (4,)), vae.posteriors.normal(2), shape)
+    >>> prior.build(prior.init(jax.random.key(0)), jnp.ones(3), None).mean.shape
+    (2,)
+
+    Raises ValueError for no context, and for a network that draws or carries a state.
+    """
+    given = given_of(context)
+    if not jax.tree.leaves(given):
+        raise ValueError(
+            "priors.conditional got no context; wanted data that are conditioned on something: image_splits(..., "
+            "conditional=True), array_splits(..., context=...), or priors.normal for a prior without."
+        )
+    require_function_of_inputs("priors.conditional", network, given)
+
+    def init(key: Key) -> dict:
+        params = {"network": network.init(key, given)[0]}
+        return params if family.init is None else {**params, "family": family.init(jax.random.fold_in(key, 1))}
+
+    def build(params, context, encode):
+        outputs, _ = network.apply(params["network"], {}, given_of(context))
+        return family.build(outputs, *(() if family.init is None else (params["family"],)))
+
+    return Prior(init=init, build=build)
+
+
 def tempered(prior: Distribution, temperature) -> Distribution:
-    """The prior at a sampling temperature T: for a Gaussian N(mean, (T std)^2).
+    """The prior at a temperature T: for a Gaussian N(mean, (T std)^2), for classes p^(1 / T), each given those before.
 
     Raises TypeError for another family at a temperature other than 1, where there is no such convention to follow.
     """
@@ -98,7 +177,29 @@ def tempered(prior: Distribution, temperature) -> Distribution:
         return prior
     if isinstance(prior, Normal):
         return Normal(mean=prior.mean, log_std=prior.log_std + jnp.log(temperature))
-    raise TypeError(f"a temperature of {temperature} was asked of a {type(prior).__name__} prior; only Normal has one: use 1.")
+    if isinstance(prior, Categorical):
+        return Categorical(prior.logits / temperature, prior.data_space)
+    if isinstance(prior, Autoregressive):
+        return prior.at_temperature(temperature)
+    raise TypeError(
+        f"a temperature of {temperature} was asked of a {type(prior).__name__} prior; only Normal, Categorical and "
+        "Autoregressive have one: use 1."
+    )
+
+
+def temperature_of(temperature: Any, group: int, groups: int) -> Any:
+    """The temperature of one of several groups, of a number for all of them or a sequence with one for each.
+
+    >>> temperature_of((1.0, 0.7), 1, 2), temperature_of(0.5, 1, 2)
+    (0.7, 0.5)
+
+    Raises ValueError for another number of them than groups.
+    """
+    if not isinstance(temperature, Sequence):
+        return temperature
+    if len(temperature) != groups:
+        raise ValueError(f"got {len(temperature)} temperatures for a model with {groups} latent groups; wanted one for each.")
+    return temperature[group]
 
 
 def sample_prior(prior: Distribution, key: Key, temperature=1.0) -> jax.Array:

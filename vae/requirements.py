@@ -28,3 +28,12 @@ def require_same_shape(family: str, **fields: Any) -> None:
     if len(set(shapes.values())) > 1:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise ValueError(f"{family} got {listed}; wanted equal shapes: broadcast one of them first.")
+
+
+def require_function_of_inputs(who: str, network: Any, *inputs: Any) -> None:
+    """Refuse a network that draws random numbers or carries a state: only what is a function of its inputs alone will do."""
+    if network.stochastic or jax.tree.leaves(jax.eval_shape(network.init, jax.random.key(0), *inputs)[1]):
+        raise ValueError(
+            f"{who} got a network that draws or carries a state (dropout, batch normalisation); wanted one that is a function "
+            "of its inputs alone: leave them out, or use group normalisation."
+        )

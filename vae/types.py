@@ -18,6 +18,11 @@ Key = Array
 Params = dict[str, PyTree]
 
 
+PRIOR_ENCODER = "prior_encoder"
+"""The entry of params that holds the posterior's parameters as a prior made of the encoder (VampPrior) reads them, where an
+estimator has stopped those of the posterior itself: of a prior, they are parameters like any other."""
+
+
 class Batch(NamedTuple):
     """Examples with a leading batch axis.
 

@@ -289,7 +289,7 @@ def test_code_for_one_example_costs_what_code_for_a_batch_costs():
     assert mlp.flops < flops[1] < 1.06 * mlp.flops
 
 
-@pytest.mark.parametrize("name", ["mlp", "conv28", "conv64"])
+@pytest.mark.parametrize("name", ["mlp", "conv28", "conv64", "ladder"])
 def test_the_limit_multiplies_what_a_step_multiplies(name):
     """The matrix products of the gradient, counted in its jaxpr, are those that the preset lists."""
     preset, objective, optimiser = PRESETS[name], bound(), optax.adam(LEARNING_RATE)

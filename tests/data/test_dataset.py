@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from vae.data.dataset import Split, from_splits, is_binary, stored_sha256
+from vae.data.dataset import Split, from_splits, is_binary, stored_sha256, without_class
 
 
 def splits(shape=(4, 5, 3), value=7, labels=True):
@@ -71,3 +71,15 @@ def test_the_package_imports_no_reader_before_it_is_used():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_class_is_left_out_of_every_split():
+    x, label = np.arange(12, dtype=np.uint8).reshape(12, 1, 1, 1), np.arange(12, dtype=np.int32) % 3
+    data = from_splits("mine", dict.fromkeys(("train", "validation", "test"), Split(x, label)), label_names=("a", "b", "c"))
+    rest = without_class(data, 1)
+    for split in (rest.train, rest.validation, rest.test):
+        assert split.x.reshape(-1).tolist() == [0, 2, 3, 5, 6, 8, 9, 11]
+        assert split.label.tolist() == [0, 2] * 4
+    assert (rest.label_names, rest.sha256 != data.sha256) == (("a", "b", "c"), True)
+    with pytest.raises(ValueError, match="mine has no class 7 in every split; wanted labels, and one of them"):
+        without_class(data, 7)

@@ -60,7 +60,11 @@ def test_the_digits():
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("digit", ValueError, r"there is no data set 'digit'; did you mean 'digits'\? Known are: digits, sprites, mnist,"),
+        (
+            "digit",
+            ValueError,
+            r"there is no data set 'digit'; did you mean 'digits'\? Known are: digits, sprites, emoji, .*mnist,",
+        ),
         ("fashionmnist", ValueError, r"did you mean 'fashion_mnist'\?"),
         ("Zzzzzz!", ValueError, r"there is no data set 'Zzzzzz!'; known are: digits, .*FILE\.npz.*module:function"),
         ("/nowhere/x.npz", FileNotFoundError, r"there is no file or folder '/nowhere/x\.npz': check the path"),

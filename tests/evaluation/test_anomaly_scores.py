@@ -18,7 +18,7 @@ from toys import (
     vector_quantised,
 )
 
-from vae.evaluation.anomaly_scores import hierarchical_log_likelihood_ratio, likelihood_regret, model_scores
+from vae.evaluation.anomaly_scores import hierarchical_log_likelihood_ratio, likelihood_regret, model_scores, scores_by_name
 from vae.objectives import log_ratio
 from vae.trained import Trained
 
@@ -123,3 +123,27 @@ def test_a_model_without_groups_has_no_rates():
     scores = model_scores(Trained(model, params, state), X, KEY)
     assert scores.rates.shape == (7, 0)
     np.testing.assert_allclose(scores.negative_elbo, scores.reconstruction)
+
+
+@pytest.mark.parametrize("bottom_up", [False, True])
+def test_every_score_by_its_name(bottom_up):
+    """Of an exact posterior in two groups, whose ratio with the lower one from the prior has a closed form."""
+    model = two_groups(bottom_up)
+    trained = Trained(model, model.init(KEY)[0])
+    found = scores_by_name(trained, SCALARS, KEY, samples=3_000, importance_samples=2, rates=log_ratio)
+    assert list(found) == ["NLL", "KL 1", "KL 2", "LLR>1"]
+    np.testing.assert_allclose(found["NLL"], -two_group_evidence(SCALARS[:, 0]), rtol=1e-5)
+    # z_2 given x is N(mean, v); of z_1, drawn from N(A z_2, T^2), one draw stands inside the logarithm of N(x; z_1, S^2)
+    noise, x = T**2 + S**2, SCALARS[:, 0].astype(float)
+    v = 1 / (1 + A**2 / noise)
+    mean, kl = v * A * x / noise, 0.5 * ((v * A * x / noise) ** 2 + v - 1 - np.log(v))
+    expected = -0.5 * np.log(2 * np.pi * S**2) - 0.5 * ((x - A * mean) ** 2 + A**2 * v + T**2) / S**2 - kl
+    np.testing.assert_allclose(found["LLR>1"], two_group_evidence(x) - expected, rtol=0.1, atol=0.1)
+    if not bottom_up:  # the other order charges the ancestor at what it is inferred from
+        np.testing.assert_allclose(found["KL 1"], kl, atol=0.1)
+
+
+def test_one_group_has_its_likelihood_and_its_rate(model, params):
+    found = scores_by_name(Trained(model, params), X, KEY, samples=2, importance_samples=2)
+    assert list(found) == ["NLL", "KL"]
+    np.testing.assert_allclose(found["NLL"], -linear_gaussian_evidence(X), rtol=1e-5)

@@ -37,11 +37,31 @@ def test_samples_of_the_prior_are_ancestral_and_follow_the_key():
     np.testing.assert_array_equal(z2, again[0])
 
 
+@pytest.mark.parametrize("bottom_up", [False, True])
+def test_reconstructions_from_the_top_group_keep_it_and_draw_the_rest_from_the_prior(bottom_up):
+    """E[x | z1] = z1, whose moments are those of A z2 + T noise with z2 ~ q(z2 | x), or those of q(z1 | x)."""
+    model = toys.two_groups(bottom_up)
+    trained = Trained(model, *model.init(jax.random.key(0)))
+    x = jnp.full((20_000, 1), 1.3)
+    slope = toys.A / (toys.A**2 + toys.T**2 + toys.S**2)
+    top = generate.reconstruct_from_top(trained, x, jax.random.key(1), 1)
+    z2_variance = 1 - toys.A * slope
+    np.testing.assert_allclose(np.mean(top), toys.A * slope * 1.3, atol=0.04)
+    np.testing.assert_allclose(np.var(top), toys.A**2 * z2_variance + toys.T**2, rtol=0.05)
+    every = generate.reconstruct_from_top(trained, x, jax.random.key(1), 2)
+    mean, variance = toys.gaussian_product(0.0, toys.A**2 + toys.T**2, 1.3, toys.S**2)
+    np.testing.assert_allclose([np.mean(every), np.var(every)], [mean, variance], rtol=0.05)
+    none = generate.reconstruct_from_top(trained, x, jax.random.key(1), 0)
+    np.testing.assert_allclose(np.var(none), toys.A**2 + toys.T**2, rtol=0.05)
+    with pytest.raises(ValueError, match="groups is 3, and the model has 2 latent groups"):
+        generate.reconstruct_from_top(trained, x, jax.random.key(1), 3)
+
+
 def test_a_prior_that_has_no_temperature_is_sampled_at_1():
     model = models.mlp(Data(shape=(4,), space="real"), latent_dim=2, hidden=(3,), likelihood="normal", latents="categorical")
     trained = Trained(model, *model.init(jax.random.key(0)))
     generate.sample_prior(trained, jax.random.key(1), 3, temperature=1.0)
-    with pytest.raises(TypeError, match="only Normal has one"):
+    with pytest.raises(TypeError, match="have one: use 1"):
         generate.sample_prior(trained, jax.random.key(1), 3, temperature=0.5)
 
 

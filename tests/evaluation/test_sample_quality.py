@@ -7,6 +7,7 @@ from scipy.spatial.distance import cdist
 
 from vae.evaluation.sample_quality import (
     best_f_scores,
+    distance_and_coverage,
     frechet_distance,
     frechet_distance_of_moments,
     improved_precision_recall,
@@ -173,3 +174,11 @@ def test_bad_input_is_refused_in_one_sentence():
         improved_precision_recall(REAL[:3], FAKE[:3])
     with pytest.raises(ValueError, match="generated features has 1 of 2000 entries NaN or infinite"):
         frechet_distance(REAL, np.where(np.arange(2000).reshape(400, 5) == 7, np.inf, FAKE))
+
+
+def test_distance_and_coverage_are_those_of_equally_many_rows():
+    draw = np.random.default_rng(8)
+    real, generated = draw.normal(size=(60, 3)), draw.normal(0.3, 1.2, size=(50, 3))
+    found = distance_and_coverage(real, generated, neighbours_among=40)
+    assert found.distance == frechet_distance(real[:50], generated)
+    assert found[1:] == improved_precision_recall(real[:40], generated[:40])

@@ -22,7 +22,8 @@ from vae.training.sweeping import Member, Swept, combinations
 def untrained(experiment, seeds, settings=None, zip=None, host=None) -> Swept:
     """In place of `sweep`: random parameters, nearly the same for all objectives.
 
-    The train step is traced, so that it is known to fit, but not compiled, which is what takes the time of a smoke run.
+    What a model carries is positive, since it may be variances. The train step is traced, so that it is known to fit, but not
+    compiled, which is what takes the time of a smoke run.
     """
     members = [Member(seed, level, []) for level in combinations(settings or {}, zip or {}) for seed in seeds]
     plan = planned(experiment)
@@ -35,6 +36,7 @@ def untrained(experiment, seeds, settings=None, zip=None, host=None) -> Swept:
         return jnp.asarray(0.1 * start.normal(size=shape) + 0.01 * step.normal(size=shape), jnp.float32)
 
     params, model_state = jax.tree.map(values, (state.params, state.model_state))
+    model_state = jax.tree.map(jnp.abs, model_state)
     one_each = {"step": jnp.zeros(len(members)), "settings": {name: jnp.ones(len(members)) for name in state.settings}}
     states = TrainState(**dict.fromkeys(TrainState._fields, ()) | one_each | {"params": params, "model_state": model_state})
     return Swept(members, states, states, plan)

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from vae.objectives import (
+    balanced,
     capacity,
     controlled,
     elbo,
@@ -48,6 +49,26 @@ def test_weighted_and_capacity():
     for c in (TOTAL - 0.3, TOTAL + 0.3):
         assert paid(capacity(), gamma=5.0, capacity=c)[0] == pytest.approx(5 * 0.3, rel=1e-4)
     assert paid(capacity(gamma=2.0, nats=0.0))[0] == pytest.approx(2 * TOTAL, rel=1e-5)
+
+
+def test_balancing_charges_a_group_by_what_it_carries_until_beta_is_one():
+    """Against NumPy; the loss is the plain one from beta 1 on, and no gradient passes through the weights."""
+    rates, sizes = np.array([mean.sum() for mean in MEANS]), np.array([3.0, 4.0])
+    carried = (rates + 0.01) / sizes
+    weights = carried / carried.mean()
+    term = balanced(tuple(sizes))
+    assert paid(term, beta=0.3)[0] == pytest.approx(0.3 * np.sum(weights * rates), rel=1e-5)
+    for beta in (1.0, 2.0):
+        assert paid(term, beta=beta)[0] == pytest.approx(beta * TOTAL, rel=1e-6)
+    assert paid(term)[0] == pytest.approx(TOTAL, rel=1e-6)
+    gradients = jax.grad(lambda means: term.apply(means, Settings({"beta": 0.3}), ())[0])(GIVEN)
+    for gradient, weight in zip(gradients, weights, strict=True):
+        np.testing.assert_allclose(gradient, 0.3 * weight, rtol=1e-5)
+    assert paid(balanced(), means=(), beta=0.5)[0] == 0.0
+    with pytest.raises(ValueError, match="got 2 sizes for a model with 1 latent groups"):
+        term.apply(GIVEN[:1], Settings(), ())
+    with pytest.raises(ValueError, match=r"sizes \(1.0, 0.0\) and least = 0.01; wanted > 0"):
+        balanced((1.0, 0.0))
 
 
 def test_free_bits_are_taken_of_the_batch_mean():

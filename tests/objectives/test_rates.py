@@ -25,6 +25,7 @@ from vae.objectives import (
     no_rate,
     plain,
     rate_name,
+    squared,
 )
 from vae.testing import linear_gaussian_data
 from vae.trained import Trained
@@ -124,7 +125,7 @@ def test_only_what_declares_it_is_a_kl():
         assert is_kl(rate)
         assert rate_name(rate) == "kl" == elbo(rate).rate
     divergences = geometric_jensen_shannon(), interpolating_jensen_shannon()
-    for rate in (mine, rewrapped, no_rate, absolute(), *divergences, [analytic, mine]):
+    for rate in (mine, rewrapped, no_rate, absolute(), squared(), *divergences, [analytic, mine]):
         assert not is_kl(rate)
         assert rate_name(rate) == "rate" == elbo(rate).rate
     assert {"rate", "rate/0"} < set(metrics_of(elbo(mine), BASE))
@@ -139,3 +140,13 @@ def test_an_objective_says_what_its_groups_cost():
     assert aggressive(elbo(mine)).rates is mine
     assert aggressive(importance_weighted(2)).rate == "kl"
     assert isinstance(mine, rates.Rate)
+
+
+def test_a_squared_rate_is_minus_a_gaussian_log_density_up_to_its_constant():
+    z, scale = jnp.array([0.5, -2.0]), 1.7
+    prior = Normal(jnp.zeros(2), jnp.full(2, jnp.log(scale)))
+    latent = toys.latent_group(prior, prior, jax.random.key(0), z)
+    constant = prior.log_prob(jnp.zeros(2))
+    assert jnp.sum(squared(scale)(latent, jax.random.key(0))) == pytest.approx(float(constant - prior.log_prob(z)), rel=1e-5)
+    with pytest.raises(ValueError, match="squared got a scale of 0"):
+        squared(0)

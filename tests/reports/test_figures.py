@@ -26,7 +26,11 @@ LABELS = np.arange(24) % 3
 RECORDS = [{"step": step, "split": "train", "elbo": -9.0 + step} for step in (1, 2)]
 OF_ONE_GROUP = {"latent_means", "kl_per_dimension", "traversals"}
 OF_THE_MODEL = {"reconstructions", "samples_prior", "samples_aggregate", "interpolation", "training_curves"}
-OF_TWO_GROUPS = {f"{name}_{group}" for name in OF_ONE_GROUP for group in (0, 1)} | {"kl_per_group"} | OF_THE_MODEL
+OF_TWO_GROUPS = (
+    {f"{name}_{group}" for name in OF_ONE_GROUP for group in (0, 1)}
+    | {"kl_per_group", "reconstructions_top_groups"}
+    | OF_THE_MODEL
+)
 
 
 def drawn(trained, x=X, context=(), labels=LABELS, kl=((0.3, 0.1),), records=RECORDS, **kwargs):

@@ -59,6 +59,7 @@ class Script(NamedTuple):
     figure: Callable[[Any, Comparison, str], Any] | None
     pairs: Callable[[Any], Any] | None
     scores: Callable[[Any], Mapping[str, Callable]] | None
+    steps: Callable[[Any], Mapping[str, int]] | None
 
 
 def comparison(
@@ -71,12 +72,13 @@ def comparison(
     figure: Callable[[Any, Comparison, str], Any] | None = None,
     pairs: Callable[[Any], Any] | None = None,
     scores: Callable[[Any], Mapping[str, Callable]] | None = None,
+    steps: Callable[[Any], Mapping[str, int]] | None = None,
 ) -> NoReturn:
     """Run a script that compares models:  python -m my_comparison --workdir W --help
 
     variants: from the script's flags to experiments by name; the flags are the dataclass that its argument is annotated with,
-              which adds to `ComparisonFlags`. Every variant has the steps and the batch size of the flags; a schedule that
-              depends on them is the script's to build.
+              which adds to `ComparisonFlags`. Every variant has the steps and the batch size of the flags, see `steps`; a
+              schedule that depends on them is the script's to build.
     title:    of the figure.
     presets:  flags by name, chosen by `--preset NAME`; those beside it change single ones.
     smoke:    what `--smoke` makes of the flags.
@@ -84,6 +86,7 @@ def comparison(
     figure:   (flags, comparison, title) -> figure, in the place of `Comparison.figure`.
     pairs:    from the flags to the pairs of names (a, b) whose differences a - b are of interest; see `vae.compare`.
     scores:   from the flags to the scores; see `vae.compare`.
+    steps:    from the flags to the steps, by name, of the variants that have others than the flags say: at equal cost.
 
     Prints the table, and writes NAME.json, NAME.md and NAME.png into the work directory, where NAME is the script's. Every run
     and what was measured of it is kept there too, in VARIANT/SEED, so that the same command goes on where it was stopped; other
@@ -93,7 +96,7 @@ def comparison(
             vae.command.comparison(variants, title="What the variants are worth")
     """
     config, presets = flags_of(variants, presets, ComparisonFlags)
-    script = Script(variants, title, presets, {**SMOKE, **(smoke or {})}, columns, figure, pairs, scores)
+    script = Script(variants, title, presets, {**SMOKE, **(smoke or {})}, columns, figure, pairs, scores, steps)
     run(lambda parsed: compare_and_write(script, parsed), config, presets, None, sys.modules[variants.__module__].__doc__)
 
 
@@ -105,7 +108,7 @@ def compare_and_write(script: Script, config: Any) -> int:
     config = dataclasses.replace(config, workdir=config.workdir or Path("runs") / name)
     if config.seeds < 1:
         raise ValueError(f"seeds is {config.seeds}; wanted at least 1.")
-    variants = with_data({name: with_size(variant, config) for name, variant in script.variants(config).items()})
+    variants = with_data(sized(script, config))
     found = compare(
         variants,
         seeds=list(jax.random.split(jax.random.key(config.seed), config.seeds)),
@@ -119,6 +122,15 @@ def compare_and_write(script: Script, config: Any) -> int:
     draw = script.figure or (lambda config, found, title: found.figure(title))
     write(config, name, found, found.table(script.columns), draw(config, found, script.title), first_data(variants))
     return 0
+
+
+def sized(script: Script, config: Any) -> dict[str, Experiment]:
+    """The variants with the steps and the batch size of the flags, and those that have them with steps of their own."""
+    variants = {name: with_size(variant, config) for name, variant in script.variants(config).items()}
+    own = script.steps(config) if script.steps else {}
+    if unknown := sorted(set(own) - set(variants)):
+        raise ValueError(f"there are steps for {', '.join(unknown)}; wanted some of {', '.join(variants)}.")
+    return {name: variant._replace(steps=own.get(name, variant.steps)) for name, variant in variants.items()}
 
 
 def say(name: str, measured: Measured) -> None:

@@ -96,7 +96,8 @@ def with_size(experiment: Experiment, config: Any) -> Experiment:
     if not isinstance(experiment, Experiment):
         raise TypeError(f"the script returned a {type(experiment).__name__}; wanted a vae.Experiment of its flags.")
     several = isinstance(experiment.batch_size, Mapping)
-    if several and config.batch_size != type(config).batch_size:
+    followed = several and config.batch_size in experiment.batch_size.values()  # type: ignore[union-attr]
+    if several and not followed and config.batch_size != type(config).batch_size:
         raise ValueError(f"batch_size is {config.batch_size}, but this script has a batch size for each feed; leave it out.")
     return experiment._replace(steps=config.steps, batch_size=experiment.batch_size if several else config.batch_size)
 

@@ -37,8 +37,8 @@ class Config(RunFlags):
 
     number: int = 64
     """How many; where the run is conditional, shared out over the contexts of its test set."""
-    temperature: float = 1.0
-    """Scale of the prior's standard deviation."""
+    temperature: tuple[float, ...] = (1.0,)
+    """Scale of the prior's standard deviation; of a model with several latent groups also one for each, from the top down."""
     seed: int = 0
     output: Path | None = None
     """PNG to write; an .npz of the same name goes beside it, and a .csv for a table."""
@@ -48,8 +48,8 @@ def main(config: Config) -> int:
     """Sample and save."""
     if config.number < 1:
         raise ValueError(f"number is {config.number}; wanted at least 1.")
-    if not config.temperature >= 0:
-        raise ValueError(f"temperature is {config.temperature}; wanted 0 or more.")
+    if not config.temperature or not all(temperature >= 0 for temperature in config.temperature):
+        raise ValueError(f"temperature is {listed(config)}; wanted 0 or more, for all groups or for each.")
     output = config.output or config.workdir / files.FIGURES / "samples.png"
     if output.suffix != ".png":
         raise ValueError(f"output is {output}; wanted a name that ends in .png.")
@@ -57,7 +57,8 @@ def main(config: Config) -> int:
     context, names = contexts_for(loaded, config)
     prior_key, draw_key = jax.random.split(jax.random.key(config.seed))
     rows: dict[str, Any] = {"context": context} if jax.tree.leaves(context) else {"number": config.number}
-    values = generate.sample_prior(loaded.trained, prior_key, **rows, temperature=config.temperature)
+    temperature = config.temperature if len(config.temperature) > 1 else config.temperature[0]
+    values = generate.sample_prior(loaded.trained, prior_key, **rows, temperature=temperature)
     found = decoded(loaded, values, context, draw_key)
     groups = {"latents" if i == 0 else f"latents_{i}": np.asarray(value) for i, value in enumerate(values)}
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(given_of(context))]
@@ -73,6 +74,11 @@ def main(config: Config) -> int:
         write_rows(written[0], as_columns(found["draws"], loaded.spec.columns))
     print(f"written: {', '.join(map(str, written))} ({loaded.which} checkpoint, step {loaded.step})")
     return 0
+
+
+def listed(config: Config) -> str:
+    """The temperatures in words."""
+    return ", ".join(f"{temperature:g}" for temperature in config.temperature)
 
 
 def decoded(loaded: Loaded, values: tuple, context: Any, key: Key) -> dict[str, np.ndarray]:
@@ -117,7 +123,7 @@ def draw(loaded: Loaded, means: np.ndarray, names: tuple[str, ...], config: Conf
     """Draw the samples, which are images, as a grid: a row for each context, where all have as many."""
     from vae import visualise
 
-    title = f"{config.number} samples from the prior{' by context' if names else ''}: decoder means, T = {config.temperature:g}"
+    title = f"{config.number} samples from the prior{' by context' if names else ''}: decoder means, T = {listed(config)}"
     rows = len(names) if names and config.number % len(names) == 0 else 0
     columns = config.number // rows if rows else None
     images = as_picture(means, loaded.spec.space)

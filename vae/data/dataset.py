@@ -81,6 +81,25 @@ def from_splits(
     )
 
 
+def without_class(dataset: Dataset, label: int) -> Dataset:
+    """The data set without the examples of a class, in all splits; ValueError where there are no classes, or not this one."""
+    splits: dict[str, Split] = {split: getattr(dataset, split) for split in SPLITS}
+    if any(part.label is None or part.label.ndim != 1 or label not in part.label for part in splits.values()):
+        raise ValueError(f"{dataset.name} has no class {label} in every split; wanted labels, and one of them.")
+
+    def others(part: Split) -> Split:
+        kept = np.asarray(part.label) != label
+        return Split(part.x[kept], np.asarray(part.label)[kept])
+
+    return from_splits(
+        f"{dataset.name} without {label}",
+        {split: others(part) for split, part in splits.items()},
+        label_names=dataset.label_names,
+        render=dataset.render,
+        binary=dataset.binary,
+    )
+
+
 def as_split(part: Any) -> Split:
     """A split; an array is one without labels."""
     return part if isinstance(part, Split) else Split(np.asarray(part))

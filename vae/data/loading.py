@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vae.data import cache
+from vae.data.content import split_by_content
 from vae.data.dataset import SPLITS, Dataset, Split, from_splits
 from vae.data.keyed import split_indices
 from vae.data.sources import find_source
@@ -32,6 +33,7 @@ def load(name: str, *, validation_fraction: float = 0.05, cache_dir: str | os.Pa
     name: one of
         digits                        1,797 real 8 x 8 digits, for trying out
         sprites                       dSprites-like images, rendered on the device
+        emoji, emoji/32, emoji/32/rgb colour with transparency, from a zip; smaller; on white (`vae.data.sources.emoji`)
         mnist, cifar10, celeb_a, ...  an image data set of TensorFlow Datasets, also `mnist:3.0.1` or `emnist/letters`
         PATH                          an IDX file (`.gz` too), an `.npz`, a folder or a `.zip` of images
         module:function               a function that returns a Dataset, an array of images, or (images, labels)
@@ -62,7 +64,7 @@ def load(name: str, *, validation_fraction: float = 0.05, cache_dir: str | os.Pa
 
 def _build(name: str, source: Source, validation_fraction: float, entry: Path) -> Dataset:
     raw = source.read(name)
-    parts = cut(name, raw.splits, validation_fraction)
+    parts = cut(name, raw, validation_fraction)
     try:
         cache.write(entry, {split: (len(part.indices), blocks(part)) for split, part in parts.items()}, raw.label_names)
         dataset = cache.read(entry, name)
@@ -78,18 +80,23 @@ def _build(name: str, source: Source, validation_fraction: float, entry: Path) -
 
 
 def _in_memory(name: str, raw: Raw, validation_fraction: float) -> Dataset:
-    splits = {split: _gather(part) for split, part in cut(name, raw.splits, validation_fraction).items()}
+    splits = {split: _gather(part) for split, part in cut(name, raw, validation_fraction).items()}
     return from_splits(name, splits, label_names=raw.label_names, render=raw.render, binary=raw.binary)
 
 
-def cut(name: str, rows: Mapping[str, Rows], validation_fraction: float) -> dict[str, Part]:
+def cut(name: str, raw: Raw, validation_fraction: float) -> dict[str, Part]:
     """Which rows make which split: those of the source, and keyed parts of its training set for those it lacks.
 
-    Raises a ValueError where a split would be empty.
+    Rows that have to stay together are dealt by their common number, others at random. Raises a ValueError where a split would
+    be empty.
     """
+    rows: Mapping[str, Rows] = raw.splits
     fractions = {"test": TEST_FRACTION, "validation": validation_fraction}
     missing = {split: fraction for split, fraction in fractions.items() if split not in rows}
-    pieces = split_indices(rows["train"].size, missing, SPLIT_SALT)
+    if raw.together is None:
+        pieces = split_indices(rows["train"].size, missing, SPLIT_SALT)
+    else:
+        pieces = split_by_content(raw.together, missing)
     given = {split: np.arange(rows[split].size) for split in rows}
     parts = {split: Part(rows.get(split, rows["train"]), (given | pieces)[split]) for split in SPLITS}
     for split, part in parts.items():

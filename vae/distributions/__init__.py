@@ -2,6 +2,7 @@
 
 from vae.distributions.affine import Affine as Affine
 from vae.distributions.at_sample import AtSample as AtSample
+from vae.distributions.autoregressive import Autoregressive as Autoregressive
 from vae.distributions.base import Distribution as Distribution
 from vae.distributions.base import distribution as distribution
 from vae.distributions.base import is_continuous as is_continuous
@@ -18,6 +19,10 @@ from vae.distributions.dequantised import quantise as quantise
 from vae.distributions.deterministic import Deterministic as Deterministic
 from vae.distributions.discretised_logistic import DiscretisedLogistic as DiscretisedLogistic
 from vae.distributions.discretised_logistic_mixture import DiscretisedLogisticMixture as DiscretisedLogisticMixture
+from vae.distributions.experts import MixtureOfExperts as MixtureOfExperts
+from vae.distributions.experts import mixture_of_experts as mixture_of_experts
+from vae.distributions.experts import only_expert as only_expert
+from vae.distributions.experts import product_of_experts as product_of_experts
 from vae.distributions.factorised import Factorised as Factorised
 from vae.distributions.gamma import Gamma as Gamma
 from vae.distributions.kumaraswamy import Kumaraswamy as Kumaraswamy

@@ -30,6 +30,7 @@ class Distribution(Protocol):
 
         reparameterised: ClassVar[bool] = True     see `is_reparameterised`; without it, no
         is_density: ClassVar[bool] = False         see `is_density`; without it, yes
+        own_draws_only: ClassVar[bool] = True      see `is_of_own_draws_only`; without it, no
     """
 
     @property
@@ -67,6 +68,11 @@ def is_continuous(distribution: Any) -> bool:
 def is_density(distribution: Any) -> bool:
     """Whether exp log_prob integrates (or sums) to one; silence means yes, since that is what `log_prob` is defined to be."""
     return getattr(distribution, "is_density", True)
+
+
+def is_of_own_draws_only(distribution: Any) -> bool:
+    """Whether its density is known at its own draws only, by `sample_and_log_prob`; silence means no."""
+    return getattr(distribution, "own_draws_only", False)
 
 
 def of_base(declared: Callable[[Any], T], part: str = "base") -> Any:

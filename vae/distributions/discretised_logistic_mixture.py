@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from vae.distributions.base import DataSpace, distribution, require_value, shape_of
@@ -14,6 +15,9 @@ from vae.distributions.discretised_logistic import (
     sample_discretised_logistic,
 )
 from vae.requirements import require_same_shape
+
+LATTICE = 128
+"""Points at which the mean of coupled channels is integrated."""
 
 
 @distribution
@@ -53,13 +57,29 @@ class DiscretisedLogisticMixture:
 
     @property
     def mean(self) -> Float[Array, "*sites channels"]:
-        """The exact mean. Raises AttributeError for coupled channels, whose mean has no closed form."""
-        if self.coupling is not None:
-            raise AttributeError(
-                "the mean of a DiscretisedLogisticMixture with coupled channels has no closed form; average draws of sample."
-            )
+        """The mean, exact for channels that are independent within a component.
+
+        Coupled channels have none in closed form, since what a channel passes on is cut off at 0 and 255: theirs is integrated
+        numerically, over the noise of all channels at the `LATTICE` points of a Kronecker sequence.
+        """
         weights = jax.nn.softmax(self.logits)[..., None]
-        return jnp.sum(weights * discretised_logistic_mean(self.location, self.log_scale), axis=-2)
+        if self.coupling is None:
+            return jnp.sum(weights * discretised_logistic_mean(self.location, self.log_scale), axis=-2)
+        noise = jax.scipy.special.logit(jnp.asarray(_kronecker_sequence(LATTICE, self.location.shape[-1]), jnp.float32))
+        total, _ = jax.lax.scan(lambda sum_, at: (sum_ + self._at_noise(at), None), jnp.zeros_like(self.location), noise)
+        return jnp.sum(weights * total / LATTICE, axis=-2)
+
+    def _at_noise(self, noise: Float[Array, "channels"]) -> Float[Array, "*sites components channels"]:
+        """What every component gives, its channels one after another, at a logistic number for each of them.
+
+        Rounding passes the gradient through, so that it is that of the mean before rounding.
+        """
+        channels: list[Array] = []
+        for c in range(self.location.shape[-1]):
+            raw = _moved(self.location, self.coupling, channels) + jnp.exp(self.log_scale[..., c]) * noise[c]
+            kept = jnp.clip(raw, 0.0, LARGEST)
+            channels.append(kept + jax.lax.stop_gradient(jnp.round(kept) - kept))
+        return jnp.stack(channels, axis=-1)
 
     def sample(self, key: Array) -> Float[Array, "*sites channels"]:
         """A component for each pixel, then its channels one after another; not differentiable."""
@@ -68,11 +88,8 @@ class DiscretisedLogisticMixture:
         location, log_scale = _of_component(self.location, component, 1), _of_component(self.log_scale, component, 1)
         coupling = None if self.coupling is None else _of_component(self.coupling, component, 2)
         channels: list[Array] = []
-        for c, channel_key in enumerate(jax.random.split(channels_key, location.shape[-1])):
-            centre = location[..., c]
-            if coupling is not None:
-                centre = centre + sum((coupling[..., c, i] * (x - LARGEST / 2) for i, x in enumerate(channels)), 0.0)
-            channels.append(sample_discretised_logistic(channel_key, centre, log_scale[..., c]))
+        for c, channel_key in enumerate(jax.random.split(channels_key, self.location.shape[-1])):
+            channels.append(sample_discretised_logistic(channel_key, _moved(location, coupling, channels), log_scale[..., c]))
         return jnp.stack(channels, axis=-1)
 
     def sample_and_log_prob(self, key: Array) -> tuple[Float[Array, "*sites channels"], Float[Array, ""]]:
@@ -94,6 +111,19 @@ class DiscretisedLogisticMixture:
             location = location + jnp.sum(earlier * (value - LARGEST / 2)[..., None, :], axis=-1)
         channels = discretised_logistic_log_prob(location, self.log_scale, value)
         return jax.nn.logsumexp(jax.nn.log_softmax(self.logits) + jnp.sum(channels, axis=-1), axis=-1)
+
+
+def _moved(location: Array, coupling: Array | None, earlier: list[Array]) -> Array:
+    """The location of the next channel given those before it."""
+    c = len(earlier)
+    moves = () if coupling is None else (coupling[..., c, i] * (x - LARGEST / 2) for i, x in enumerate(earlier))
+    return location[..., c] + sum(moves, 0.0)
+
+
+def _kronecker_sequence(points: int, dimensions: int) -> np.ndarray:
+    """(points, dimensions) numbers inside (0, 1), evenly spread: the fractions of (j + 1/2) sqrt(p) for the first primes p."""
+    primes = [p for p in range(2, 8 + 8 * dimensions) if all(p % q for q in range(2, p))]
+    return np.modf((np.arange(points)[:, None] + 0.5) * np.sqrt(primes[:dimensions]))[0]
 
 
 def _of_component(array: Array, component: Array, trailing: int) -> Array:

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vae.distributions.autoregressive import Autoregressive
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.categorical import Categorical
 from vae.distributions.point_mass import PointMass
@@ -34,6 +35,14 @@ def point_mass_categorical(q: PointMass, p: Categorical) -> Float[Array, "*event
     """Per component: -ln p_k at the class k where q has all its mass; ln K for K equally likely codes.
 
     (van den Oord et al. 2017, section 3.1.)
+    """
+    return -p.element_log_prob(q.value)
+
+
+def point_mass_autoregressive(q: PointMass, p: Autoregressive) -> Float[Array, "*event"]:
+    """Per component: -ln p(k_i | k_1 ... k_(i-1)) at the classes where q has all its mass.
+
+    (van den Oord et al. 2017, section 3.3.)
     """
     return -p.element_log_prob(q.value)
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.distributions.at_sample import AtSample
+from vae.distributions.autoregressive import Autoregressive
 from vae.distributions.base import Distribution
 from vae.distributions.bernoulli import Bernoulli
 from vae.distributions.beta import Beta
@@ -97,6 +98,7 @@ KL_TABLE: dict[tuple[type, type], Row] = {
     (Bernoulli, Bernoulli): discrete.bernoulli_bernoulli,
     (Categorical, Categorical): discrete.categorical_categorical,
     (PointMass, Categorical): discrete.point_mass_categorical,
+    (PointMass, Autoregressive): discrete.point_mass_autoregressive,
     (StraightThroughCategorical, StraightThroughCategorical): discrete.straight_through_straight_through,
     (SpikeAndSlab, SpikeAndSlab): discrete.spike_and_slab_spike_and_slab,
     (Laplace, Laplace): positive.laplace_laplace,

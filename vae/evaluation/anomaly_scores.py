@@ -8,10 +8,12 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
 from vae.evaluation.batches import map_examples
+from vae.evaluation.evidence import importance_sampled_evidence
 from vae.evaluation.gaps import fitted_log_weights
 from vae.evaluation.rows import checked
 from vae.objectives import Rate, analytic, log_ratio, log_weight, terms_of
@@ -144,6 +146,36 @@ def hierarchical_log_likelihood_ratio(
         return jnp.mean(jax.vmap(ratio)(jax.random.split(key, samples)))
 
     return map_examples(one, key, (x, context), batch_size)
+
+
+def scores_by_name(
+    trained: Trained,
+    x: PyTree,
+    key: Key,
+    *,
+    context: PyTree = (),
+    samples: int = 10,
+    importance_samples: int = 100,
+    rates: Rate | tuple[Rate, ...] = analytic,
+) -> dict[str, np.ndarray]:
+    """Every score that a model has without being fitted again, by its name, (examples,) nats each.
+
+        NLL                       importance-sampled, from `importance_samples`
+        KL                        of the one group; KL 1, KL 2, ... of several, the ancestors first
+        LLR>1, LLR>2, ...         of several, `hierarchical_log_likelihood_ratio` with so many lowest groups from the prior
+
+    Of all but the NLL the mean of `samples` draws. Examples, key and errors as in those functions.
+    """
+    evidence_key, model_key, ratio_key = jax.random.split(key, 3)
+    evidence = importance_sampled_evidence(trained, x, evidence_key, samples=importance_samples, context=context)
+    groups = model_scores(trained, x, model_key, context=context, samples=samples, rates=rates).rates.T
+    scores = {"NLL": -evidence.log_evidence}
+    scores |= {"KL": groups[0]} if len(groups) == 1 else {f"KL {i}": rate for i, rate in enumerate(groups, 1)}
+    for k in range(1, len(groups)):
+        scores[f"LLR>{k}"] = hierarchical_log_likelihood_ratio(
+            trained, x, ratio_key, lowest=k, context=context, samples=samples
+        )
+    return {name: np.asarray(score, np.float64) for name, score in scores.items()}
 
 
 def _partial_log_weight(trained: Trained, x: PyTree, context: PyTree, trace: Trace, key: Key, lowest: int) -> Float[Array, ""]:

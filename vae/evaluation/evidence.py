@@ -1,6 +1,6 @@
 """Bounds on the evidence log p(x): the ELBO with its parts, and importance sampling."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 from vae.claims import why_unscaled
 from vae.distributions.base import is_density
 from vae.evaluation.batches import map_examples
+from vae.evaluation.examples import Examples
 from vae.evaluation.pareto import keep_largest, tail_length, tail_shape
 from vae.evaluation.rows import checked
 from vae.objectives import Rate, analytic, log_weight, terms_of
@@ -44,6 +45,32 @@ def elbo_terms(
         return terms_of(observing(trained.infer(x, context), values)(draw_key), x, rates, rate_key)
 
     return map_examples(one, key, (x, context, values), batch_size)
+
+
+def rate_of_groups(
+    groups: int, rates: Rate | tuple[Rate, ...] = analytic, limit: int = 1_000
+) -> Callable[..., dict[str, float]]:
+    """The mean rate of each latent group as a score of a trained model, ancestors first: {"0": ..., "1": ..., ...} in nats.
+
+        vae.compare(variants, scores={"kl": rate_of_groups(3, log_ratio)})
+
+    groups: so many numbers, of models with fewer groups too: what is not there costs 0.
+    limit:  test examples, from their start.
+
+    Raises ValueError for a model with more groups.
+    """
+
+    def score(trained: Trained, examples: Examples) -> dict[str, float]:
+        x, context = jax.tree.map(lambda leaf: leaf[:limit], (examples.x, examples.context))
+        found = [
+            float(jnp.sum(rate)) / len(rate)
+            for rate in elbo_terms(trained, x, jax.random.key(0), context=context, rates=rates).rates
+        ]
+        if len(found) > groups:
+            raise ValueError(f"the model has {len(found)} latent groups, more than the {groups} that numbers are wanted of.")
+        return {str(group): nats for group, nats in enumerate([*found, *(groups - len(found)) * [0.0]])}
+
+    return score
 
 
 class Evidence(NamedTuple):

@@ -104,6 +104,29 @@ def reconstruct(trained: Trained, x: PyTree, key: Key, *, context: PyTree = ()) 
     return _decode_means(trained, codes, context) if codes else _decoded(trained, x, key, context=context)
 
 
+def reconstruct_from_top(
+    trained: Trained, x: PyTree, key: Key, groups: int, *, context: PyTree = (), temperature: Any = 1.0
+) -> Array:
+    """E[x | z] at a draw of the posterior's first `groups` groups, the others drawn from the prior given these.
+
+    What is alike in an example and in what comes back is in those groups; the rest is what the prior adds.
+
+    temperature: of the prior, a number or one for each group; 0 takes its means where it is Gaussian, see `sample_prior`.
+
+    Raises ValueError for fewer groups than none, or more than there are.
+    """
+    require_key(key)
+    require_examples(trained, x, context)
+    rows = jax.tree.leaves(x)[0].shape[0]
+    posterior_key, prior_key = jax.random.split(key)
+    values = _sample_posterior(trained, (x, context), jax.random.split(posterior_key, rows))
+    if not 0 <= groups <= len(values):
+        raise ValueError(f"groups is {groups}, and the model has {len(values)} latent groups; wanted from 0 to as many.")
+    kept = (*values[:groups], *(None,) * (len(values) - groups))
+    filled = sample_prior(trained, prior_key, rows, context=context, values=kept, temperature=temperature)
+    return _decode_means(trained, filled, context)
+
+
 @checked
 @partial(jax.jit, static_argnames="batch_size")
 def codes_of(trained: Trained, x: PyTree, key: Key, *, context: PyTree = (), batch_size: int = 500) -> tuple:

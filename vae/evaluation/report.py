@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from vae.claims import Claim, claim_of, why_unweighted
 from vae.discrepancies import ACTIVE_KL, ACTIVE_VARIANCE
 from vae.evaluation.arrays import standard_error
+from vae.evaluation.codes import code_usage
 from vae.evaluation.evidence import Evidence, elbo_terms, importance_sampled_evidence, rates_of
 from vae.evaluation.latents import active_units, encode, structure_of, unit_groups
 from vae.evaluation.pareto import UNRELIABLE
@@ -53,6 +54,7 @@ def report(
 
     Units are the dimensions of the groups of real numbers; a label or a code is none. `active_units` counts them by the
     variance of their posterior mean over examples, `active_units_by_kl` by their mean KL, which no learned prior deceives.
+    Groups of codes have a `code_perplexity` each, where there are any: see `vae.evaluation.codes`.
 
     Raises ValueError for a model of which it is not known what data it is of.
     """
@@ -78,6 +80,8 @@ def report(
             evidence, entries_scored(data, context), meaningful=in_space and data.space in DISCRETE
         )
     found = terms_summary(terms, claim, charged) | units(trace, means, terms if charged and claim.rate == "kl" else None)
+    usage = code_usage(trained, x, encode_key, context=context)
+    found |= {"code_perplexity": [own.perplexity for own in usage.values()]} if usage else {}
     return {"examples": len(jax.tree.leaves(x)[0]), **found, **bound}
 
 

@@ -165,6 +165,25 @@ def _over_distances(points: np.ndarray, centres: np.ndarray, reduce: Callable) -
     return np.concatenate(list(chunks))
 
 
+class DistanceAndCoverage(NamedTuple):
+    """What `frechet_distance` and `improved_precision_recall` say of two sets."""
+
+    distance: float
+    precision: float
+    recall: float
+
+
+def distance_and_coverage(real: ArrayLike, generated: ArrayLike, *, neighbours_among: int = 2_000) -> DistanceAndCoverage:
+    """The Frechet distance of the first rows of both sets, as many as the smaller one has, and precision and recall of fewer.
+
+    neighbours_among: rows of each set at most for precision and recall, whose time grows with their square.
+    """
+    rows = min(len(np.asarray(real)), len(np.asarray(generated)))
+    first, second = np.asarray(real)[:rows], np.asarray(generated)[:rows]
+    covered = improved_precision_recall(first[:neighbours_among], second[:neighbours_among])
+    return DistanceAndCoverage(frechet_distance(first, second), covered.precision, covered.recall)
+
+
 class WithReference(NamedTuple):
     """A metric of samples beside the same metric of real data, on equally many examples.
 

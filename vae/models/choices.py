@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array
 
 from vae import flows, likelihoods, posteriors, priors
+from vae.models.views import View
 from vae.networks import bernoulli_output_bias
 from vae.spaces import DataSpace
 from vae.spec import Data
@@ -25,10 +26,16 @@ ACTIVATIONS: Mapping[str, Callable] = {
 
 
 class Latents(NamedTuple):
-    """A posterior and a prior that belong together, both by the number of latent dimensions."""
+    """A posterior and a prior that belong together.
+
+    posterior: by the number of latent dimensions.
+    prior:     by that number and the data as the encoder's model sees them, for one made of pseudo-inputs.
+    view:      how a decoder sees (z, context), such as an angle by its cosine and sine; None where it sees z as it is.
+    """
 
     posterior: Callable[[int], Family]
-    prior: Callable[[int], Prior]
+    prior: Callable[[int, Data], Prior]
+    view: View | None = None
 
 
 class Observation(NamedTuple):
@@ -56,19 +63,60 @@ def _flow_prior(latent_dim: int) -> Prior:
     return priors.flow(latent_dim, flows.masked_autoregressive(latent_dim))
 
 
+PSEUDO_INPUTS: Mapping[DataSpace, tuple[Callable[[Array], Array], float]] = {
+    "binary": (jax.nn.sigmoid, -1.0),
+    "unit_interval": (jax.nn.sigmoid, -1.0),
+    "uint8": (jax.nn.sigmoid, -1.0),
+    "real": (lambda raw: raw, 0.0),
+    "count": (jax.nn.softplus, 0.0),
+}
+"""By the space of the data: what brings pseudo-inputs to where examples lie, and the mean of what they start from."""
+
+
+def _pseudo_inputs(latent_dim: int, data: Data) -> Prior:
+    """The VampPrior of 500 pseudo-inputs; ValueError for data whose pseudo-inputs are no numbers, or differ with a context."""
+    if data.space not in PSEUDO_INPUTS:
+        raise ValueError(
+            f"latents with pseudo-inputs were asked for data of the space {data.space}, whose values a gradient cannot move; "
+            f"wanted one of {', '.join(PSEUDO_INPUTS)}: use normal_mixture or normal_flow."
+        )
+    if jax.tree.leaves(data.context):
+        raise ValueError(
+            "latents with pseudo-inputs were asked for data with a context or missing values, under which every example would "
+            "encode all of them again; use normal_mixture or normal_flow, or give priors.vamp to a model of your own."
+        )
+    squash, start = PSEUDO_INPUTS[data.space]
+    return priors.vamp(data.shape, squash=squash, start=start)
+
+
+def _of_dimension(prior: Callable[[int], Prior]) -> Callable[[int, Data], Prior]:
+    """A prior that has to know nothing of the data."""
+    return lambda latent_dim, data: prior(latent_dim)
+
+
+def _on_the_circle(angles: Array, context: Any) -> tuple[Array, Any]:
+    """Angles as points of the circle, so that a decoder has their period."""
+    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)]), context
+
+
+_NORMAL, _UNIFORM_SPHERE = _of_dimension(priors.normal), _of_dimension(priors.uniform_sphere)
+
 LATENTS: Mapping[str, Latents] = {
-    "normal": Latents(posteriors.normal, priors.normal),
-    "multivariate_normal": Latents(posteriors.multivariate_normal, priors.normal),
-    "low_rank_normal": Latents(posteriors.low_rank_normal, priors.normal),
-    "laplace": Latents(posteriors.laplace, priors.laplace),
-    "von_mises_fisher": Latents(posteriors.von_mises_fisher, priors.uniform_sphere),
-    "power_spherical": Latents(posteriors.power_spherical, priors.uniform_sphere),
-    "spike_and_slab": Latents(posteriors.spike_and_slab, priors.spike_and_slab),
-    "categorical": Latents(posteriors.categorical, priors.categorical),
-    "deterministic": Latents(posteriors.deterministic, priors.normal),
-    "inverse_autoregressive": Latents(_inverse_autoregressive, priors.normal),
-    "normal_mixture": Latents(posteriors.normal, priors.mixture),
-    "normal_flow": Latents(posteriors.normal, _flow_prior),
+    "normal": Latents(posteriors.normal, _NORMAL),
+    "multivariate_normal": Latents(posteriors.multivariate_normal, _NORMAL),
+    "low_rank_normal": Latents(posteriors.low_rank_normal, _NORMAL),
+    "laplace": Latents(posteriors.laplace, _of_dimension(priors.laplace)),
+    "von_mises": Latents(posteriors.von_mises, _of_dimension(priors.uniform_circle), _on_the_circle),
+    "von_mises_fisher": Latents(posteriors.von_mises_fisher, _UNIFORM_SPHERE),
+    "power_spherical": Latents(posteriors.power_spherical, _UNIFORM_SPHERE),
+    "spike_and_slab": Latents(posteriors.spike_and_slab, _of_dimension(priors.spike_and_slab)),
+    "categorical": Latents(posteriors.categorical, _of_dimension(priors.categorical)),
+    "deterministic": Latents(posteriors.deterministic, _NORMAL),
+    "inverse_autoregressive": Latents(_inverse_autoregressive, _NORMAL),
+    "normal_mixture": Latents(posteriors.normal, _of_dimension(priors.mixture)),
+    "normal_vamp": Latents(posteriors.normal, _pseudo_inputs),
+    "normal_flow": Latents(posteriors.normal, _of_dimension(_flow_prior)),
+    "spike_and_slab_vamp": Latents(posteriors.spike_and_slab, _pseudo_inputs),
 }
 
 

@@ -13,7 +13,7 @@ from vae.models.group import given, latent_group
 from vae.priors import sample_prior
 from vae.settings import Settings
 from vae.spec import Data
-from vae.types import Family, Key, Model, Network, Params, Prior, PyTree, Trace
+from vae.types import PRIOR_ENCODER, Family, Key, Model, Network, Params, Prior, PyTree, Trace
 
 STORED = {"uint8": jnp.uint8, "tokens": jnp.int32}
 """Of what type an example is, by the space of the data; float32 in all others."""
@@ -109,10 +109,11 @@ def encoded(
 
 
 def prior_of(parts: Parts, params: Params, state: PyTree, context: PyTree, settings: Settings) -> Distribution:
-    """p(z | c), which may be built from posteriors of pseudo-inputs."""
+    """p(z | c), which may be built from posteriors of pseudo-inputs, with the encoder's parameters at `PRIOR_ENCODER`."""
+    encoder = params | {"posterior": params.get(PRIOR_ENCODER, params["posterior"])}
 
     def pseudo_posterior(x):
-        return encoded(parts, params, state, x, context, settings)[0]
+        return encoded(parts, encoder, state, x, context, settings)[0]
 
     return parts.prior.build(params["generative"]["prior"], context, pseudo_posterior)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from vae.models.choices import ACTIVATIONS, LATENTS, lookup
 from vae.models.latent import variational_autoencoder
 from vae.models.seen import Seen, for_data
+from vae.models.views import through
 from vae.networks import conv_decoder, conv_encoder
 from vae.networks import mlp as mlp_network
 from vae.spec import Data
@@ -73,9 +74,9 @@ def one_group(latent_dim: int, latents: str, networks: Callable[..., tuple]) -> 
         encoder, decoder = networks(posterior, seen.likelihood, seen.output_bias)
         return variational_autoencoder(
             encoder=seen.encoder(encoder),
-            decoder=seen.decoder(decoder),
+            decoder=seen.decoder(through(decoder, chosen.view)),
             posterior=posterior,
-            prior=chosen.prior(latent_dim),
+            prior=chosen.prior(latent_dim, seen.data),
             likelihood=seen.likelihood,
             data=seen.data,
         )

@@ -68,6 +68,22 @@ def from_flax(module: nn.Module, stochastic: bool = False) -> Network:
     return Network(init=init, apply=apply, stochastic=stochastic)
 
 
+def from_function(function: Callable[..., PyTree]) -> Network:
+    """A function of one example's inputs as a network without parameters.
+
+    >>> network = from_function(lambda x, context: 2.0 * x)
+    >>> network.apply({}, {}, jnp.ones(2), ())[0].tolist()
+    [2.0, 2.0]
+    """
+
+    def apply(
+        params: PyTree, state: PyTree, *inputs: PyTree, training: bool = False, key: Key | None = None
+    ) -> tuple[PyTree, PyTree]:
+        return function(*inputs), state
+
+    return Network(init=lambda key, *inputs: ({}, {}), apply=apply)
+
+
 def _split(variables: Any) -> tuple[PyTree, PyTree]:
     """The parameters, and the other collections."""
     return variables.get("params", {}), {name: value for name, value in variables.items() if name != "params"}

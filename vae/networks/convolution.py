@@ -87,7 +87,7 @@ class _ConvEncoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: Any, context: PyTree = (), training: bool = False) -> Float[Array, "*outputs"]:
-        style, maps = self.hidden, _image(x)
+        style, maps = self.hidden, as_image(x)
         for channels in self.widths:
             maps = Halve(channels, style.kernel_init)(maps)
             maps = style.activation(normalised(maps, style.normalisation, training))
@@ -164,21 +164,22 @@ class Double(nn.Module):
         return maps + jnp.broadcast_to(self.param("bias", self.bias_init, bias_shape), maps.shape)
 
 
-def window_product(x: Float[Array, "height width inputs"], kernel: Float[Array, "2 2 inputs outputs"]) -> Float[Array, "..."]:
-    """A convolution with a 2x2 filter and no padding, as one matrix product: (H, W, C) -> (H - 1, W - 1, outputs).
+def window_product(x: Float[Array, "height width inputs"], kernel: Float[Array, "rows columns inputs outputs"]) -> Array:
+    """A convolution without padding as one matrix product: (H, W, C) -> (H - rows + 1, W - columns + 1, outputs).
 
         y_ij = sum_uv x_(i+u)(j+v) K_uv
 
-    Either the four places are laid side by side and multiplied at once, or every place is multiplied by the four matrices
-    and the products are added up where they belong. The second takes less memory and time where all products of a place are
-    no more numbers than the place has: the last layer of a decoder for gray images.
+    Either the places under the filter are laid side by side and multiplied at once, or every place is multiplied by all of its
+    matrices and the products are added up where they belong. The second takes less memory and time where all products of a
+    place are no more numbers than the place has: the last layer of a decoder for gray images.
     """
-    inputs, outputs = kernel.shape[2:]
-    if 4 * outputs > inputs:
-        return product(jnp.concatenate(_corners(x), axis=-1), kernel.reshape(4 * inputs, outputs))
-    products = jnp.split(product(x, kernel.transpose(2, 0, 1, 3).reshape(inputs, 4 * outputs)), 4, axis=-1)
-    one, two, three, four = (_corners(part)[i] for i, part in enumerate(products))
-    return one + two + three + four
+    rows, columns, inputs, outputs = kernel.shape
+    taps = rows * columns
+    if taps * outputs > inputs:
+        return product(jnp.concatenate(_shifts(x, rows, columns), axis=-1), kernel.reshape(taps * inputs, outputs))
+    products = jnp.split(product(x, kernel.transpose(2, 0, 1, 3).reshape(inputs, taps * outputs)), taps, axis=-1)
+    first, *others = (_shifts(part, rows, columns)[i] for i, part in enumerate(products))
+    return sum(others, first)
 
 
 def product(x: Float[Array, "*places inputs"], matrix: Float[Array, "inputs outputs"]) -> Float[Array, "*places outputs"]:
@@ -193,9 +194,10 @@ def product(x: Float[Array, "*places inputs"], matrix: Float[Array, "inputs outp
     return jax.lax.dot_general(x, transposed, (((x.ndim - 1,), (1,)), ((), ())))
 
 
-def _corners(x: Float[Array, "height width channels"]) -> list[Array]:
-    """The four places of every 2x2 window, row by row: four arrays (H - 1, W - 1, C)."""
-    return [x[:-1, :-1], x[:-1, 1:], x[1:, :-1], x[1:, 1:]]
+def _shifts(x: Float[Array, "height width channels"], rows: int, columns: int) -> list[Array]:
+    """The places of every window of so many rows and columns, row by row: arrays (H - rows + 1, W - columns + 1, C)."""
+    height, width = x.shape[0] - rows + 1, x.shape[1] - columns + 1
+    return [x[i : i + height, j : j + width] for i in range(rows) for j in range(columns)]
 
 
 def space_to_depth(x: Float[Array, "height width channels"]) -> Float[Array, "half_height half_width block_channels"]:
@@ -217,12 +219,12 @@ def level_sizes(height: int, width: int, levels: int) -> list[tuple[int, int]]:
     return [(-(-height // 2**i), -(-width // 2**i)) for i in range(levels + 1)]
 
 
-def _image(x: Any) -> Float[Array, "height width channels"]:
+def as_image(x: Any) -> Float[Array, "height width channels"]:
     """One image as float32 with a channel axis."""
     shape = getattr(x, "shape", None)
     if shape is None or len(shape) not in (2, 3):
         raise ValueError(
-            f"conv_encoder got an x of shape {shape}, wanted one image (height, width, channels): vmap over a batch."
+            f"a convolutional encoder got an x of shape {shape}, wanted one image (height, width, channels): vmap over a batch."
         )
     image = as_float(x)
     return image if image.ndim == 3 else image[..., None]

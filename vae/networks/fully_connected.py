@@ -44,6 +44,36 @@ def mlp(
     return from_flax(module, stochastic=dropout > 0.0)
 
 
+def mlp_ladder(
+    hidden: Sequence[Sequence[int]],
+    outputs: Sequence[tuple[int, ...]],
+    activation: Activation = nn.relu,
+    kernel_init: Initialiser | None = None,
+    normalisation: Normalisation | None = None,
+) -> Network:
+    """A multilayer perceptron with an output at several levels, the highest first:
+
+        d_0 = [x, context],    d_l = the layers hidden[l - 1] of d_(l-1),    output_l = W_l d_l + b_l
+
+    hidden:  widths of the layers of each level, from x upwards.
+    outputs: shape of the output of each level, from x upwards; the network gives them from the top down, as a tuple.
+
+    (Sonderby et al. 2016, eq. 10 to 12.) The other arguments and the errors are those of `mlp`; ValueError too for another
+    number of outputs than levels.
+    """
+    if len(hidden) != len(outputs) or not hidden:
+        raise ValueError(
+            f"mlp_ladder got {len(hidden)} levels of hidden layers and {len(outputs)} outputs; wanted equally many."
+        )
+    levels = tuple(
+        HiddenLayers(
+            checked_sizes("mlp_ladder", "hidden widths", each), activation, kernel_init or glorot_uniform(), normalisation
+        )
+        for each in hidden
+    )
+    return from_flax(_Ladder(levels, tuple(checked_sizes("mlp_ladder", "outputs", each) for each in outputs)))
+
+
 class HiddenLayers(nn.Module):
     """Dense layers from a vector to a vector; the vector itself where there are none."""
 
@@ -74,3 +104,17 @@ class _MLP(nn.Module):
         size, kernel_init = math.prod(self.outputs), self.hidden.kernel_init
         last = nn.Dense(size, kernel_init=kernel_init, bias_init=self.bias_init, name="output")
         return last(features).reshape(self.outputs)
+
+
+class _Ladder(nn.Module):
+    levels: tuple[HiddenLayers, ...]
+    outputs: tuple[tuple[int, ...], ...]
+
+    @nn.compact
+    def __call__(self, x: PyTree, context: PyTree = (), training: bool = False) -> tuple[Array, ...]:
+        features, found = flatten((x, context)), []
+        for index, (level, outputs) in enumerate(zip(self.levels, self.outputs, strict=True), 1):
+            features = level(features, training)
+            last = nn.Dense(math.prod(outputs), kernel_init=level.kernel_init, name=f"output_{index}")
+            found.append(last(features).reshape(outputs))
+        return tuple(reversed(found))

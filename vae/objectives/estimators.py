@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from vae.objectives.core import log_weight, require_path, terms_of
 from vae.rates import log_ratio
-from vae.types import Key, Params, PyTree, Terms
+from vae.types import PRIOR_ENCODER, Key, Params, PyTree, Terms
 
 ROWS_IN_FLIGHT = 1000
 """Rows of a batch of examples, each with several samples, that a network sees at once on a CPU."""
@@ -44,8 +44,8 @@ Estimator = Callable[[Bound, Draw, Draw, Array], tuple[Float[Array, ""], Scored]
 
 
 def frozen_posterior(params: Params) -> Params:
-    """The parameters with those of the posterior stopped."""
-    return params | {"posterior": jax.lax.stop_gradient(params["posterior"])}
+    """The parameters with those of the posterior stopped, but where a prior is made of it: see `PRIOR_ENCODER`."""
+    return params | {"posterior": jax.lax.stop_gradient(params["posterior"]), PRIOR_ENCODER: params["posterior"]}
 
 
 def scored(draw: Callable, x: PyTree) -> Draw:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from vae.distributions import PointMass
 from vae.objectives.composition import MODEL_PENALTY, BatchLoss, compose
 from vae.objectives.core import batch_mean
 from vae.objectives.estimators import Estimator, frozen_posterior, reparameterised, scored
@@ -18,7 +19,7 @@ from vae.objectives.penalties import Regulariser
 from vae.rates import log_ratio
 from vae.requirements import require
 from vae.settings import Settings
-from vae.types import Objective, Summand
+from vae.types import Latent, Objective, Summand
 
 LogWeights = Float[Array, "samples"]
 SettingsBound = Callable[[LogWeights, Settings], Float[Array, ""]]
@@ -150,8 +151,9 @@ def multi_sample(
     monitors:         as in `elbo`.
 
     The reported terms are those of the ELBO with sampled rates, averaged over the samples; the bound itself is the metric
-    "bound". Raises TypeError for a posterior without a density, and for one without a path unless the estimator is
-    `score_function`; ValueError for fewer than one sample or group.
+    "bound". Raises TypeError for a posterior without a density, for one without a path unless the estimator is "
+    "`score_function`,
+    and for several samples of posteriors that have but one; ValueError for fewer than one sample or group.
     """
     require(samples >= 1, f"samples is {samples}; wanted at least 1 importance sample.")
     require(groups >= 1, f"groups is {groups}; wanted at least 1 group of importance samples.")
@@ -170,7 +172,9 @@ def multi_sample(
         numbers = {"posterior": jnp.mean(bounds)}
         if generative_bound is not None:
             numbers["generative"] = generative_bound(drawn.log_weight.reshape(-1), settings)
-        return numbers, terms, statistics, infer(keys[0, 0])
+        first = infer(keys[0, 0])
+        require_spread(first.latents, groups * samples)
+        return numbers, terms, statistics, first
 
     def reduce(numbers, terms, weight, settings, state):
         losses = {player: batch_mean(terms.penalty - value, weight) for player, value in numbers.items()}
@@ -181,3 +185,13 @@ def multi_sample(
 
     summand = Summand(text, reduction="mean over the batch", sign="-", numbers=numbers)
     return compose(score, reduce, (summand, MODEL_PENALTY), regularisers, monitors, rates=log_ratio)
+
+
+def require_spread(latents: Sequence[Latent], samples: int) -> None:
+    """Refuse several samples where all are the same, so that what weighs them has nothing to weigh."""
+    if samples > 1 and latents and all(isinstance(latent.posterior, PointMass) for latent in latents):
+        raise TypeError(
+            f"{samples} samples were asked of a posterior PointMass, which are all the same code, so that the bound is that "
+            f"of one; "
+            "use the objective elbo, or a quantiser that draws its codes (gumbel_softmax)."
+        )

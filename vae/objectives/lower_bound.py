@@ -7,12 +7,12 @@ of one example and their means over the batch, in vae/rates.py what a latent gro
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from vae.objectives.composition import MODEL_PENALTY, BatchLoss, compose
-from vae.objectives.core import batch_mean, mean_rates, require_path, terms_of
+from vae.objectives.core import batch_mean, mean_rates
+from vae.objectives.expectation import Expectation, one_draw
 from vae.objectives.monitors import Monitor, collapse
 from vae.objectives.penalties import Regulariser
 from vae.rates import Rates, analytic
@@ -58,6 +58,7 @@ def elbo(
     rate_term: RateTerm | None = None,
     regularisers: Sequence[Regulariser] = (),
     monitors: Sequence[Monitor] = (collapse,),
+    expectation: Expectation = one_draw,
 ) -> Objective:
     """The negative evidence lower bound, and every loss in which the latents cost something else.
 
@@ -73,6 +74,7 @@ def elbo(
     rate_term:    what the rates add to the loss: `weighted` (default), `capacity`, `free_bits`, `controlled`.
     regularisers: quantities of the whole batch: MMD, total correlation, moments; each weighed by the setting of its name.
     monitors:     what is reported beside them.
+    expectation:  over q: `one_draw`, or `enumerated`, which sums a discrete group out.
 
     >>> objective = vae.elbo(rate_term=vae.objectives.free_bits(2.0))
     >>> [summand.text for summand in objective.summands]
@@ -84,10 +86,8 @@ def elbo(
     term = weighted() if rate_term is None else rate_term
 
     def score(params, state, key, x, context, settings, model):
-        draw_key, rate_key = jax.random.split(key)
-        trace = model.infer(params, state, x, context, settings)(draw_key)
-        require_path(trace.latents)
-        return (), terms_of(trace, x, rates, rate_key), trace.statistics, trace
+        terms, trace = expectation(model.infer(params, state, x, context, settings), x, rates, key)
+        return (), terms, trace.statistics, trace
 
     def reduce(numbers, terms, weight, settings, state):
         nats, state, metrics = term.apply(mean_rates(terms.rates, weight), settings, state)

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from vae import discrepancies
 from vae.distributions import Deterministic, Transformed, is_continuous
+from vae.distributions.base import is_of_own_draws_only
 from vae.objectives.core import ExampleView, mean_rates
 from vae.objectives.observed import KnownValue
 from vae.types import Latent, PyTree, Terms
@@ -86,7 +87,8 @@ def densities_across_batch(posterior: Any, value: Any, rows: int | None = None, 
 
 def _watch(latent: Latent) -> _Watched:
     """A flow is left out of the densities: scoring another's value would invert it, dimension by dimension."""
-    scored = latent.log_q is not None and not isinstance(latent.posterior, Deterministic | Transformed | KnownValue)
+    left_out = isinstance(latent.posterior, Deterministic | Transformed | KnownValue) or is_of_own_draws_only(latent.posterior)
+    scored = latent.log_q is not None and not left_out
     observed = isinstance(latent.posterior, KnownValue)
     units = is_continuous(latent.posterior) and not observed
     return _Watched(

@@ -18,10 +18,12 @@ from vae.types import Key, Latent, Model, PyTree, Trace
 class KnownValue:
     """The posterior of what is known: all mass at the value, whose log density counts as 0.
 
-    value: what was observed.
+    value:    what was observed.
+    inferred: q(z | x) that the model would have had, which has its uses (`objectives.classification`) and no part in the bound.
     """
 
     value: PyTree
+    inferred: Any = None
 
     data_space: ClassVar[DataSpace] = "real"
     reparameterised: ClassVar[bool] = True
@@ -79,7 +81,7 @@ def merged(values: tuple, chosen: tuple) -> tuple:
 
 def as_observed(latent: Latent) -> Latent:
     """A group that is known."""
-    return latent._replace(posterior=KnownValue(latent.value), log_q=jnp.zeros(()))
+    return latent._replace(posterior=KnownValue(latent.value, inferred=latent.posterior), log_q=jnp.zeros(()))
 
 
 def with_observed(model: Model, values: tuple) -> Model:

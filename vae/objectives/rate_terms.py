@@ -4,10 +4,11 @@ Each function returns a `RateTerm`; `weighted`, the default, stands in lower_bou
 (1 where it is not given), so that annealing works with all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from vae.objectives.lower_bound import SUMMED, Means, RateTerm, total
@@ -68,6 +69,37 @@ def _free(nats: float, parts: Callable[[Means], Array], what: str) -> RateTerm:
 
     reduction = f"mean over the batch, max, sum over {what}"
     return RateTerm(apply, (Summand("max(free_nats, rate)", "beta", 1.0, reduction, numbers=(("free_nats", nats),)),))
+
+
+def balanced(sizes: Sequence[float] = (), least: float = 0.01) -> RateTerm:
+    """beta * sum_groups gamma_g rate_g: while beta rises to 1, a group pays in proportion to what it carries already.
+
+        gamma_g = (r_g + least) / s_g,  divided by its mean over the groups while beta < 1;    gamma_g = 1 from beta = 1 on
+
+    with r_g the mean rate of the group in the minibatch, through which no gradient passes. A group that carries little is
+    cheap, so that the deep groups of a hierarchy come into use; the schedule of "beta" has to end at 1, where the loss is
+    the negative ELBO again.
+
+    sizes: s_g, how much a group may carry beside the others, such as how many numbers it has; () for equal ones.
+    least: nats that keep a group from being free.
+
+    (Vahdat & Kautz 2020, appendix A, with s_g as in the released code.) Raises ValueError for sizes that are not positive, and
+    for another number of them than groups.
+    """
+    require(np.all(np.asarray(sizes) > 0) and least > 0, f"balanced got sizes {tuple(sizes)} and least = {least}; wanted > 0.")
+
+    def apply(means, settings, state):
+        if sizes and len(sizes) != len(means):
+            raise ValueError(
+                f"balanced got {len(sizes)} sizes for a model with {len(means)} latent groups; wanted one for each."
+            )
+        beta, rates = settings.get("beta", 1.0), jnp.stack([jnp.sum(mean) for mean in means] or [jnp.zeros(())])
+        weights = (jax.lax.stop_gradient(jnp.abs(rates)) + least) / (jnp.asarray(sizes) if sizes else 1.0)
+        weights = jnp.where(beta < 1.0, weights / jnp.mean(weights), 1.0)
+        return beta * jnp.sum(weights * rates), state, {}
+
+    reduction = "sum over the group, mean over the batch, sum over groups"
+    return RateTerm(apply, (Summand("gamma_g rate_g, gamma_g as rate_g / s_g while beta < 1", "beta", 1.0, reduction),))
 
 
 def controlled(

@@ -13,11 +13,16 @@ from jaxtyping import Array, Float
 
 from vae import discrepancies
 from vae.discrepancies import Kernel
-from vae.objectives.core import ExampleView, batch_mean
+from vae.distributions import Bernoulli, Mixture, SpikeAndSlab
+from vae.divergences.discrete import bernoulli_bernoulli
+from vae.objectives.core import ExampleView, batch_mean, mean_rates
 from vae.objectives.monitors import as_vector, densities_across_batch
 from vae.objectives.penalties import Regulariser
 from vae.rates import Rate
+from vae.requirements import require
 from vae.types import Key, Network, PyTree
+
+SMALLEST_SHARE = 1e-6
 
 
 def maximum_mean_discrepancy(
@@ -200,6 +205,36 @@ def _density_ratio(discriminator, latent_dim, each, codes_of, other, level, name
         return 0.5 * (told + batch_mean(jax.nn.softplus(logits(params, others)), of_others))
 
     return Regulariser(name, level, each, penalty, text, init, own_loss)
+
+
+def gate_sparsity(used: float = 0.2, level: float = 1.0, name: str = "sparsity") -> Regulariser:
+    """sum_i KL(Bernoulli(g_i) || Bernoulli(used)), with g_i the mean gate of the prior's pseudo-inputs in dimension i.
+
+    used:  share of the dimensions that are not 0, in (0, 1).
+
+    It keeps the gates of a prior that is learned, and with them those of the posterior, few. A stand-alone penalty and no part
+    of a bound. Raises TypeError for a prior that is no mixture of `SpikeAndSlab`. (Tonolini et al. 2020.)
+    """
+    require(0 < used < 1, f"used is {used}; wanted a share in (0, 1).")
+    target = jnp.log(used) - jnp.log1p(-used)
+
+    def each(view: ExampleView, key: Key):
+        priors: list[Any] = [latent.prior for latent in view.trace.latents]
+        for prior in priors:
+            if not (isinstance(prior, Mixture) and isinstance(prior.components, SpikeAndSlab)):
+                raise TypeError(
+                    f"gate_sparsity got a prior of type {type(prior).__name__}; wanted a Mixture of SpikeAndSlab, as the "
+                    "latents spike_and_slab_vamp have."
+                )
+        return real_vector([jnp.mean(jax.nn.sigmoid(prior.components.spike_logits), axis=0) for prior in priors])
+
+    def penalty(params, collected, weight, key):
+        mean = mean_rates((collected,), weight)[0]  # alike for all examples
+        gates = jnp.clip(mean, SMALLEST_SHARE, 1.0 - SMALLEST_SHARE)
+        logits = jnp.log(gates) - jnp.log1p(-gates)
+        return jnp.sum(bernoulli_bernoulli(Bernoulli(logits), Bernoulli(jnp.full_like(logits, target))))
+
+    return Regulariser(name, level, each, penalty, f"KL(mean gate of the prior || {used:g})")
 
 
 def perceptual(features: Callable[[PyTree], PyTree], level: float = 1.0, name: str = "perceptual") -> Regulariser:

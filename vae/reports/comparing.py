@@ -45,10 +45,12 @@ class Comparison(NamedTuple):
     measured: by variant, the numbers of every run and test example.
     numbers:  what they say, as JSON: "models" by name and "differences" by pair, each number with `se_images`, the standard
               error over examples of the mean over seeds, and `sd_seeds`, the standard deviation over seeds.
+    first:    by variant, the trained run of the first seed: for pictures.
     """
 
     measured: dict[str, Measured]
     numbers: dict[str, Any]
+    first: Mapping[str, Trained] = {}
 
     def table(self, columns: Mapping[str, tuple[str, int]] | None = None) -> str:
         """A Markdown table, a row for each variant and each difference: mean ± `se_images` ± `sd_seeds`.
@@ -122,13 +124,14 @@ def compare(
     require_comparable(variants, examples, samples, rates)
     ruler = Ruler(examples, whole, samples, rates, scores or {})
     found: dict[str, Measured] = {}
+    first_runs: dict[str, Trained] = {}
     measured = measured_at_once(variants, seeds, ruler, host)
-    for name, numbers in measured if workdir is None else kept_measurements(variants, seeds, ruler, host, workdir):
-        found[name] = numbers
+    for name, run, numbers in measured if workdir is None else kept_measurements(variants, seeds, ruler, host, workdir):
+        first_runs[name], found[name] = run, numbers
         if each is not None:
             each(name, numbers)
     found = {name: found[name] for name in variants}
-    return Comparison(found, compared(found, pairs))
+    return Comparison(found, compared(found, pairs), first_runs)
 
 
 def with_data(variants: Mapping[str, Experiment]) -> dict[str, Experiment]:
@@ -172,11 +175,11 @@ def same(a: Any, b: Any) -> bool:
 
 def measured_at_once(
     variants: Mapping[str, Experiment], seeds: Sequence[int | Key], ruler: Ruler, host: Host | None
-) -> Iterator[tuple[str, Measured]]:
-    """(name, measurements) of every variant, those of one program together; nothing is kept."""
+) -> Iterator[tuple[str, Trained, Measured]]:
+    """(name, run of the first seed, measurements) of every variant, those of one program together; nothing is kept."""
     for names in programs(variants):
         for name, runs in trained(variants, names, seeds, host).items():
-            yield name, measured_by(ruler, runs)
+            yield name, runs[0], measured_by(ruler, runs)
 
 
 def trained(

@@ -18,6 +18,7 @@ import numpy as np
 
 from vae.evaluation.comparison import Measured, measurement_program
 from vae.reports.measuring import Ruler, measured_by, variant_named
+from vae.trained import Trained
 from vae.training.digest import tree_sha256
 from vae.training.experiment import Experiment, Host
 from vae.training.fitting import config_of, fit
@@ -64,8 +65,9 @@ def safe_name(name: str) -> str:
 
 def kept_measurements(
     variants: Mapping[str, Experiment], seeds: Sequence[int | Key], ruler: Ruler, host: Host | None, workdir: str | Path
-) -> Iterator[tuple[str, Measured]]:
-    """(name, measurements) of every variant once its last seed is measured; the runs, a seed of all variants after another.
+) -> Iterator[tuple[str, Trained, Measured]]:
+    """(name, run of the first seed, measurements) of every variant once its last seed is measured; the runs, a seed of all
+    variants after another.
 
     An interrupted comparison therefore holds whole ones of fewer seeds.
     """
@@ -79,7 +81,8 @@ def kept_measurements(
         for name, variant in variants.items():
             rows[name].append(member(variant._replace(seed=seed), folder_of(workdir, name, seed), told[name], ruler, host))
             if len(rows[name]) == len(seeds):
-                yield name, jax.tree.map(lambda *each: np.stack(each), *rows[name])
+                first = fit(variant._replace(seed=seeds[0]), folder_of(workdir, name, seeds[0]), host)  # which is finished
+                yield name, first.trained, jax.tree.map(lambda *each: np.stack(each), *rows[name])
 
 
 class Told(NamedTuple):

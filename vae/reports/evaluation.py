@@ -183,6 +183,8 @@ def rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(("active units, by variance of the mean", f"{summary['active_units']} of {summary['latent_dimensions']}"))
     if summary["active_units_by_kl"] is not None:
         lines.append(("active units, by KL", f"{summary['active_units_by_kl']} of {summary['latent_dimensions']}"))
+    if summary.get("code_perplexity"):
+        lines.append(("perplexity of the codes", ", ".join(f"{value:.1f}" for value in summary["code_perplexity"])))
     if summary["bits_per_dim"] is not None:
         lines.append(("bits per dimension", f"{summary['bits_per_dim']:.4f}"))
     if summary.get("images_per_second") is not None:

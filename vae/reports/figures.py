@@ -12,6 +12,7 @@ import numpy as np
 
 from vae import visualise
 from vae.evaluation import generate
+from vae.evaluation.codes import code_usage
 from vae.evaluation.examples import Examples
 from vae.evaluation.latents import active_units, encode
 from vae.evaluation.rows import require_examples
@@ -28,6 +29,11 @@ Figures = dict[str, "matplotlib.figure.Figure"]
 
 PAIRS, SAMPLES, SAMPLES_PER_ROW = 20, 12, 6
 FEW_CONTEXTS, SAMPLES_PER_CONTEXT = 16, 5
+TOP_IMAGES, MOST_TOPS = 10, 6
+FROM_TOP = (
+    "The groups that a row names are drawn from q(z|x) of the image above, those after them from the prior given these, with "
+    "the same noise in all rows: what comes back is what these groups know."
+)
 IN_USE = (
     "Lower row of each pair: decoded at a draw from q(z|x), x the test image above it. They show the codes in use, the "
     "aggregate posterior; what the model generates by itself is in the samples from the prior."
@@ -46,7 +52,8 @@ def figures_of(
     """Every figure that a model has, by the name of its file.
 
         latent_means, kl_per_dimension, traversals     of one group: with the suffix _0, _1, ... where there are several
-        kl_per_group                                   where there are several
+        kl_per_group, reconstructions_top_groups       where there are several
+        code_usage                                     of a group of codes, with its suffix where there are several groups
         reconstructions, samples_aggregate, interpolation, training_curves
         samples_prior, or samples_by_context where the examples have at most 16 distinct contexts
 
@@ -68,6 +75,8 @@ def figures_of(
     if not drawable.pictures:
         return figures
     figures["reconstructions"] = _reconstructions(trained, examples, posterior_key)
+    if len(drawable.sizes) > 1:
+        figures["reconstructions_top_groups"] = _from_top_groups(trained, examples, len(drawable.sizes), posterior_key)
     figures |= _prior_samples(trained, examples, drawable, neighbours, prior_key)
     if drawable.walkable:
         figures["samples_aggregate"] = _aggregate_samples(trained, examples, aggregate_key)
@@ -98,6 +107,9 @@ def _latent_figures(trained: Trained, examples: Examples, numbers: Mapping[str, 
             figures[f"kl_per_dimension{suffix}"] = visualise.kl_per_dimension(
                 kl, active, title=f"KL per {unit}{which}", unit=unit
             )
+    for group, usage in code_usage(trained, examples.x, key, context=examples.context).items():
+        suffix = f"_{group}" if len(drawable.sizes) > 1 else ""
+        figures[f"code_usage{suffix}"] = visualise.code_usage(usage.counts, usage.perplexity)
     groups = numbers.get("kl_per_dimension") or ()
     if len(groups) > 1:
         sums, title = [float(np.sum(group)) for group in groups], "KL per latent group"
@@ -127,6 +139,17 @@ def _reconstructions(trained: Trained, examples: Examples, key: Key):
     x, context = some_rows((examples.x, examples.context), slice(PAIRS))
     images = picture(generate.reconstruct(trained, x, key, context=context), trained)
     return visualise.reconstructions(picture(x, trained), images, title="Reconstructions: decoder means")
+
+
+def _from_top_groups(trained: Trained, examples: Examples, groups: int, key: Key):
+    """Test images, and below each what is decoded of its first group, its first two, ...: at most `MOST_TOPS` such rows."""
+    x, context = some_rows((examples.x, examples.context), slice(TOP_IMAGES))
+    tops = sorted({round(top) for top in np.linspace(1, groups, min(groups, MOST_TOPS))})
+    rows = [picture(x, trained)]
+    rows += [picture(generate.reconstruct_from_top(trained, x, key, top, context=context), trained) for top in tops]
+    names = ["test images", *(f"top {top} of {groups} groups" if top < groups else f"all {groups} groups" for top in tops)]
+    title = "Reconstructions from the top latent groups: decoder means"
+    return visualise.image_grid(np.concatenate(rows), len(rows[0]), title, FROM_TOP, names)
 
 
 def _prior_samples(

@@ -14,7 +14,7 @@ from vae.types import PyTree, Trace
 
 PICTURED_SPACES: tuple[DataSpace, ...] = ("binary", "unit_interval", "uint8", "real")
 WALKED_SPACES: tuple[DataSpace, ...] = ("unit_interval", "real")
-CHANNELS = (1, 3, 4)
+CHANNELS = (1, 2, 3, 4)
 
 
 class Drawable(NamedTuple):
@@ -99,7 +99,8 @@ def _is_array(value: Any) -> bool:
 
 
 def _is_real(value: Any) -> bool:
-    return _is_array(value) and jnp.issubdtype(value.dtype, jnp.floating)
+    """Whether a value is real numbers, at least one: a group without a dimension has nothing to draw."""
+    return _is_array(value) and value.size > 0 and jnp.issubdtype(value.dtype, jnp.floating)
 
 
 def _same_kind(mean: Any, value: Any) -> bool:

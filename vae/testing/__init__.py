@@ -8,4 +8,5 @@ from vae.testing.divergence import check_kl as check_kl
 from vae.testing.linear_gaussian_model import linear_gaussian as linear_gaussian
 from vae.testing.linear_gaussian_model import linear_gaussian_data as linear_gaussian_data
 from vae.testing.linear_gaussian_model import linear_gaussian_evidence as linear_gaussian_evidence
+from vae.testing.model import check_model as check_model
 from vae.testing.objective import check_objective as check_objective

@@ -24,6 +24,10 @@ class Allowance:
         self.skip = tuple(skip)
         self.used: Report = {}
 
+    def skips(self, *checks: str) -> bool:
+        """Whether none of these checks is made."""
+        return set(checks) <= set(self.skip)
+
     def close(self, check: str, got: Any, wanted: Any, allowed: Any, unit: str) -> None:
         """Hold |got - wanted| <= allowed elementwise; NaN never passes."""
         if check in self.skip:

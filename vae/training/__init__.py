@@ -8,6 +8,7 @@ from vae.training.fitting import Fitted as Fitted
 from vae.training.fitting import fit as fit
 from vae.training.optimisers import adam as adam
 from vae.training.planning import batch_at as batch_at
+from vae.training.skipping import skip_large_gradients as skip_large_gradients
 from vae.training.staging import stages as stages
 from vae.training.state import TrainState as TrainState
 from vae.training.state import initial_state as initial_state

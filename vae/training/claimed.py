@@ -20,12 +20,17 @@ def claims_of(splits: Splits, model: Model, objective: Objective, settings: Mapp
     That is the validation, or the training where there is none, of several feeds the last by name; a validation that looks as
     it does shares its claim. Raises ValueError for data that the likelihood cannot score, warns of those it is none of.
     """
-    claims = each_feed(lambda feed: claim_on(feed, model, objective, settings), splits.train)
+    claims = each_feed(lambda feed: claim_on(feed, model, objective, settings, training=True), splits.train)
     name = max(splits.train) if isinstance(splits.train, Mapping) else ""
     train = splits.train[name] if isinstance(splits.train, Mapping) else splits.train
     validation = train if splits.validation is None else splits.validation
-    alike = validation is train or looks_of(validation) == looks_of(train)
-    return claims, of_feed(claims, name) if alike else claim_on(validation, model, objective, settings)
+    if not (validation is train or looks_of(validation) == looks_of(train)):
+        return claims, claim_on(validation, model, objective, settings, training=False)
+    own = of_feed(claims, name)
+    if own.is_bound:  # what is one with relaxed codes is one with hard codes
+        return claims, own
+    evaluated = trace_of(validation, model, settings, training=False)
+    return claims, claim_of(evaluated, objective.rates, validation.spec.space)
 
 
 def looks_of(feed: Feed) -> tuple:
@@ -34,20 +39,26 @@ def looks_of(feed: Feed) -> tuple:
     return feed.spec.shape, feed.spec.space, feed.spec.context, jax.tree.structure(batch.values)
 
 
-def claim_on(feed: Feed, model: Model, objective: Objective, settings: Mapping[str, Any]) -> Claim:
+def claim_on(feed: Feed, model: Model, objective: Objective, settings: Mapping[str, Any], *, training: bool) -> Claim:
     """What may be claimed of a model's numbers on a feed; see `vae.claims.require_scored` for what is refused."""
-    trace = trace_of(feed, model, settings)
+    trace = trace_of(feed, model, settings, training=training)
     require_scored(trace.likelihood, feed.spec.space)
     return claim_of(trace, objective.rates, feed.spec.space)
 
 
-def trace_of(feed: Feed, model: Model, settings: Mapping[str, Any]) -> Trace:
-    """The shapes of what one pass through the model says of an example of a feed."""
+def trace_of(feed: Feed, model: Model, settings: Mapping[str, Any], *, training: bool) -> Trace:
+    """The shapes of what one pass through the model says of a batch of one example of a feed.
+
+    training: whether it is a pass of the training, where codes may be relaxed and statistics be those of the batch.
+    """
 
     def traced(key: Key, stored: PyTree, settings: Mapping[str, Any]) -> Trace:
         batch = prepared(feed, key, stored)
-        x, context, values = jax.tree.map(lambda leaf: leaf[0], (batch.x, batch.context, batch.values))
         params, state = model.init(key)
-        return observing(model.infer(params, state, x, context, Settings(settings)), values)(key)
+
+        def one(x: PyTree, context: PyTree, values: tuple) -> Trace:
+            return observing(model.infer(params, state, x, context, Settings(settings, training=training)), values)(key)
+
+        return jax.vmap(one, axis_name="batch")(batch.x, batch.context, batch.values)
 
     return jax.eval_shape(traced, jax.random.key(0), batch_like(feed.arrays, 1), dict(settings))

@@ -13,6 +13,7 @@ from vae.data.feeds import each_feed
 from vae.objectives import batch_mean, total_rate
 from vae.settings import Settings
 from vae.training.optimisers import Optimiser, at_settings
+from vae.training.skipping import left_out
 from vae.training.state import TrainState
 from vae.types import Batch, Carried, Model, Objective, Params, PyTree, Terms
 
@@ -90,7 +91,8 @@ def make_train_step(
         kept = only_if(finite, stepped, {name: getattr(state, name) for name in CHANGING})
         skipped = jnp.where(finite, 0, state.skipped + 1)
         state = state._replace(**kept, step=state.step + 1, skipped=skipped)
-        return state, batch_metrics(terms, batch, loss, claims) | aux.get("metrics", {}) | {"skipped": skipped}
+        watched = aux.get("metrics", {}) | left_out(state.optimiser_state)
+        return state, batch_metrics(terms, batch, loss, claims) | watched | {"skipped": skipped}
 
     return train_step
 

@@ -5,6 +5,8 @@ backend is chosen, nothing global is kept, nothing is shown. `save` writes one a
 
     images.py       images side by side: grids, stacks, traversals, interpolations
     latents.py      what the latent space holds: posterior means, KL per dimension
+    circles.py      a latent circle
+    codes.py        how often each code is used
     comparisons.py  models side by side: intervals, one quantity against another
     curves.py       numbers against numbers: training, rate against distortion, signal to noise
     neighbours.py   which training images a sample resembles
@@ -12,6 +14,8 @@ backend is chosen, nothing global is kept, nothing is shown. `save` writes one a
     style.py        the look, the checks of what comes in, and `save`
 """
 
+from vae.visualise.circles import on_circle
+from vae.visualise.codes import code_usage
 from vae.visualise.comparisons import Interval, Trade, intervals, trade_offs
 from vae.visualise.curves import RateDistortion, rate_distortion, signal_to_noise, training_curves
 from vae.visualise.images import image_grid, interpolation, latent_traversals, reconstructions, samples, samples_by_row
@@ -23,6 +27,7 @@ __all__ = [
     "Interval",
     "RateDistortion",
     "Trade",
+    "code_usage",
     "image_grid",
     "interpolation",
     "intervals",
@@ -30,6 +35,7 @@ __all__ = [
     "latent_means",
     "latent_traversals",
     "nearest_training_images",
+    "on_circle",
     "rate_distortion",
     "reconstructions",
     "samples",

@@ -1,7 +1,8 @@
 """Images side by side: grids, stacks, traversals and interpolations.
 
-Images are (H, W, C) with floats in [0, 1] or uint8 in 0..255, and are drawn on that fixed range. Three channels or more show
-the first three as red, green and blue; one or two show the first as gray. A figure says so where it leaves channels out.
+Images are (H, W, C) with floats in [0, 1] or uint8 in 0..255, and are drawn on that fixed range: one channel as gray, three as
+red, green and blue, a fourth as how opaque these are, over a checkerboard (colours that are not multiplied by it, as in a PNG
+file). Of two channels the first is shown, of five or more the first three; a figure says so where it leaves channels out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PAIR_GAP = 22
 STACKS_PER_ROW = 10
+BOARD = (0.85, 1.0)  # the two grays of the board
 
 
 @house_style()
@@ -245,9 +247,21 @@ def _visible(name: str, images: ArrayLike, axes: str = "N, H, W, C") -> tuple[np
     channels = checked.shape[-1]
     if channels in (1, 3):
         return checked, ""
+    if channels == 4:
+        return over_checkerboard(checked), "Checkerboard: seen through what is transparent."
     if channels == 2:
         return checked[..., :1], "Only the first of 2 channels is shown."
     return checked[..., :3], f"The first 3 of {channels} channels are shown as red, green and blue."
+
+
+def over_checkerboard(images: np.ndarray) -> np.ndarray:
+    """(..., H, W, 4) in [0, 1] -> (..., H, W, 3): alpha colour + (1 - alpha) board, on squares of about an eighth of a side."""
+    height, width = images.shape[-3:-1]
+    square = max(1, min(height, width) // 8)
+    odd = (np.arange(height)[:, None] // square + np.arange(width) // square) % 2
+    board = np.where(odd, *BOARD).astype(np.float32)[..., None]
+    colours, alpha = np.split(images, [3], axis=-1)
+    return alpha * colours + (1.0 - alpha) * board
 
 
 def _sentences(*parts: str) -> str:

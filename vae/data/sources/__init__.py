@@ -6,15 +6,15 @@ Tables and arrays are read by `columns` and `arrays`.
 import difflib
 from pathlib import Path
 
-from vae.data.sources import digits, folder, function, idx, npz, sprites, tfds
+from vae.data.sources import digits, emoji, folder, function, idx, npz, sprites, tfds
 from vae.data.sources.base import Source
 
-SOURCES: tuple[Source, ...] = tuple(module.SOURCE for module in (digits, sprites, tfds, idx, npz, folder, function))
+SOURCES: tuple[Source, ...] = tuple(module.SOURCE for module in (digits, sprites, emoji, tfds, idx, npz, folder, function))
 
 
 def known_datasets() -> tuple[str, ...]:
     """The data sets that messages name; every other image data set of TensorFlow Datasets goes by its own name as well."""
-    return ("digits", "sprites", *tfds.KNOWN)
+    return ("digits", "sprites", "emoji", *tfds.KNOWN)
 
 
 def find_source(name: str) -> Source:

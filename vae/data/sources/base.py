@@ -25,12 +25,14 @@ class Raw(NamedTuple):
 
     splits:      "train" and, where the source has them, "validation" and "test"; `load` cuts those that are missing.
     label_names, render, binary: as in `Dataset`.
+    together:    (n,) a 64-bit number for each training row, where rows with the same one have to stay in one split.
     """
 
     splits: Mapping[str, Rows]
     label_names: tuple[str, ...] = ()
     render: Callable | None = None
     binary: bool | None = None
+    together: np.ndarray | None = None
 
 
 class Source(NamedTuple):

@@ -5,6 +5,7 @@ are the splits. All images have one size and one number of channels; nothing is 
 """
 
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
@@ -23,7 +24,7 @@ def read(name: str) -> Raw:
     paths = list_images(name)
     if not paths:
         raise ValueError(f"{name} holds no images ({', '.join(SUFFIXES)}): name a folder or zip that does.")
-    read_bytes = _read_zip(name) if _is_zip(name) else _read_folder(name)
+    read_bytes = reader(name)
     splits, classes = _split_and_class(paths)
     names = tuple(sorted(set(classes)))
     numbers = np.array([names.index(c) for c in classes], np.int32) if len(names) > 1 else None
@@ -46,11 +47,16 @@ def list_images(name: str) -> list[str]:
         try:
             with zipfile.ZipFile(name) as file:
                 paths = [entry.filename for entry in file.infolist() if not entry.is_dir()]
-        except (zipfile.BadZipFile, OSError) as error:
+        except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
             raise ValueError(f"{name} is not a readable zip file ({error}): write or download it again.") from error
     else:
         paths = [path.relative_to(name).as_posix() for path in Path(name).rglob("*") if path.is_file()]
     return sorted(path for path in paths if path.lower().endswith(SUFFIXES) and not _hidden(path))
+
+
+def reader(name: str) -> Read:
+    """Paths in the folder or zip -> the bytes of those files; a ValueError of one sentence where a zip is damaged."""
+    return _read_zip(name) if _is_zip(name) else lambda paths: [(Path(name) / path).read_bytes() for path in paths]
 
 
 def decode(path: str, data: bytes) -> np.ndarray:
@@ -93,16 +99,12 @@ def _split_and_class(paths: list[str]) -> tuple[list[str], list[str]]:
     return ["train"] * len(paths), ["/".join(f) for f in folders]
 
 
-def _read_folder(name: str) -> Read:
-    return lambda paths: [(Path(name) / path).read_bytes() for path in paths]
-
-
 def _read_zip(name: str) -> Read:
     def read_bytes(paths: list[str]) -> list[bytes]:
         try:
             with zipfile.ZipFile(name) as file:
                 return [file.read(path) for path in paths]
-        except zipfile.BadZipFile as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
             raise ValueError(f"{name} is a damaged zip file ({error}): write or download it again.") from error
 
     return read_bytes
