@@ -19,10 +19,10 @@ train: $(INSTALLED)
 	$(RUN) -m experiments.train
 
 test: lint
-	$(RUN) -m pytest -n 2 -m "not slow"
+	$(RUN) -m pytest -n 2 --dist worksteal -m "not slow"
 
 test-slow: $(INSTALLED)
-	$(RUN) -m pytest -n 2 -m slow
+	$(RUN) -m pytest -n 2 --dist worksteal -m slow
 
 lint: $(INSTALLED)
 	$(RUN) -m ruff check .

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 from jaxtyping import PyTree as PyTree
 
 from vae.distributions.base import Distribution
-from vae.rates import Rates, analytic, rate_name
+from vae.rates import Rates, analytic
 from vae.settings import Settings
 
 Key = Array
@@ -210,11 +210,6 @@ class Objective(NamedTuple):
     update: Update
     summands: tuple[Summand, ...] = ()
     rates: Rates = analytic
-
-    @property
-    def rate(self) -> str:
-        """What the log calls the rates: "kl", beside which stands an "elbo", or "rate" where one of them is no KL."""
-        return rate_name(self.rates)
 
 
 @runtime_checkable

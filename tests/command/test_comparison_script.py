@@ -110,7 +110,7 @@ def test_every_variant_has_the_steps_and_the_batch_size_of_the_flags(monkeypatch
         raise ValueError("enough seen")
 
     monkeypatch.setattr(comparing, "compare", compare)
-    script = comparing.Script(forgetful, "", {"default": Config()}, {}, None, None, None, None)
+    script = comparing.Script(forgetful, "", {"default": Config()}, {}, None, None, None, None, None)
     with pytest.raises(ValueError, match="enough seen"):
         comparing.compare_and_write(script, Config(steps=3, batch_size=5))
     assert (seen["plain"].steps, seen["plain"].batch_size) == (3, 5)

@@ -125,7 +125,9 @@ def table(context=()):
     return vae.data.table_splits(TABLE, kinds={"visits": "count"}, context=context, missing="mask")
 
 
-@pytest.mark.parametrize("context", [(), ("age",)], ids=["plain", "conditional"])
+@pytest.mark.parametrize(
+    "context", [pytest.param((), id="plain", marks=pytest.mark.slow), pytest.param(("age",), id="conditional")]
+)  # a column is a context, or one more that is drawn; the model and the files are the same
 def test_samples_of_a_table_are_rows_with_the_names_of_their_categories(vae_command, tmp_path, context):
     data = vae.reference_to(table, context=list(context))
     vae.fit(vae.Experiment(data=data, model=MODEL, steps=2, batch_size=8), tmp_path / "run", vae.Host(progress=False))

@@ -39,11 +39,22 @@ def process(folder, *words):
 # The paper of the README: conditional, in a module of a user's own
 
 
+SMALL = ("--smoke", "--no-progress", "--latent-dim", 2, "--test-examples", 40)
+
+
 @pytest.fixture(scope="module")
-def by_class(folder):
+def by_class(vae_command, folder):
     (folder / "my_paper.py").write_text(PAPER)
-    process(folder, "my_paper", "--smoke", "--no-progress", "--latent-dim", 2, "--test-examples", 40, "--workdir", "by_class")
+    said = vae_command("train", "my_paper", *SMALL, "--workdir", "by_class")
+    assert said.code == 0, said
     return folder / "by_class"
+
+
+@pytest.mark.slow
+def test_a_paper_is_trained_in_a_fresh_process_as_in_this_one(by_class, folder):
+    process(folder, "my_paper", *SMALL, "--workdir", "fresh")
+    assert figures(folder / "fresh") == figures(by_class)
+    assert read(folder / "fresh" / "config.json")["digests"] == read(by_class / "config.json")["digests"]
 
 
 def test_a_paper_is_trained_evaluated_and_drawn(by_class):

@@ -64,7 +64,12 @@ def test_disentanglement_and_completeness_of_given_importances():
 # Each factor needs one code: 1, 1. Two equal codes share what a factor needs, 1 - ln 2 / ln 8 = 2/3 complete. An even mixture
 # of two of four factors serves both: 1 - ln 2 / ln 4 = 1/2, and each factor needs two of four codes: 1/2.
 @pytest.mark.parametrize(
-    ("name", "right"), [("factors", (1.0, 1.0, 1.0)), ("duplicated", (1.0, 2 / 3, 1.0)), ("rotated", (0.5, 0.5, 1.0))]
+    ("name", "right"),
+    [  # an ensemble for each factor; a mixture shows both numbers below 1
+        pytest.param("factors", (1.0, 1.0, 1.0), marks=pytest.mark.slow),
+        pytest.param("duplicated", (1.0, 2 / 3, 1.0), marks=pytest.mark.slow),
+        ("rotated", (0.5, 0.5, 1.0)),
+    ],
 )
 def test_dci_of_known_codes_by_gradient_boosting(name, right):
     result = dci(SMALL_CODES[name], SMALL, seed=0)

@@ -21,7 +21,7 @@ def summary(workdir):
     return json.loads((workdir / "summary.json").read_text())
 
 
-@pytest.mark.parametrize("which", ["best", "latest"])
+@pytest.mark.parametrize("which", ["best", pytest.param("latest", marks=pytest.mark.slow)])  # an evaluation each
 def test_it_says_which_checkpoint_and_writes_what_it_found(call, copy, which):
     before = summary(copy)
     said = call(evaluate, "--workdir", copy, "--samples", 7, "--which", which)

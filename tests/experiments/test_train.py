@@ -97,9 +97,9 @@ def test_the_model_is_built_from_the_flags_and_learns(trained):
     [
         (("--beta", 4), "beta", "1.0", "4.0"),
         (("--latent-dim", 3), "latent_dim", "2", "3"),
-        (("--seed", 1), "seed", "0", "1"),
-        (("--batch-size", 16), "batch_size", "32", "16"),
-        (("--learning-rate", 0.1), "learning_rate", "0.001", "0.1"),
+        pytest.param(("--seed", 1), "seed", "0", "1", marks=pytest.mark.slow),  # numbers, as beta and steps are
+        pytest.param(("--batch-size", 16), "batch_size", "32", "16", marks=pytest.mark.slow),
+        pytest.param(("--learning-rate", 0.1), "learning_rate", "0.001", "0.1", marks=pytest.mark.slow),
         (("--steps", 40), "steps", "60", "40"),
         (("--binarisation", "static"), "binarisation", "None", "'static'"),
         (("--schedule", "cosine", "--steps", 90), "schedule", "'constant'", "'cosine'"),
@@ -130,6 +130,7 @@ def test_the_flags_of_a_run_are_in_its_files_and_come_back(trained):
     assert (config.hidden, config.workdir, config.objective) == ((8,), trained, train.ELBO)
 
 
+@pytest.mark.slow  # fast: test_identity, where the host does not show
 def test_how_often_something_is_written_may_change(call, trained):
     before = (trained / "metrics.jsonl").read_bytes(), read(trained / "summary.json")["params_sha256"]
     flags = (*TINY, "--steps", 60, "--workdir", trained, "--log-every", 7, "--save-every", 11, "--chunk", 1, "--patience", 9)

@@ -12,6 +12,7 @@ import toys
 
 import vae
 from vae.evaluation.comparison import Measured
+from vae.evaluation.examples import Examples
 from vae.reports import durable
 from vae.reports.durable import MEASUREMENTS, as_json, folder_of, from_json, safe_name
 
@@ -66,6 +67,10 @@ def test_a_finished_one_neither_trains_nor_measures_and_has_the_same_bits(kept, 
     assert again.table() == kept[1].table()
     fewer = compare(kept[0], seeds=1, scores={"of": loadings})
     np.testing.assert_array_equal(fewer.measured["plain"].nll, kept[1].measured["plain"].nll[:1])
+    monkeypatch.undo()
+    assert list(again.first) == list(VARIANTS)
+    size = loadings(again.first["plain"], Examples(X))["size"]  # read from its folder now
+    assert size == pytest.approx(kept[1].measured["plain"].scores["of_size"][0], rel=1e-6)
 
 
 def test_what_is_asked_for_otherwise_is_measured_again_and_not_trained(kept, caplog):

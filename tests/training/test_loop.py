@@ -19,7 +19,17 @@ def reference(programs):
     return tree_sha256(state), elbo
 
 
-@pytest.mark.parametrize(("chunk", "resident"), [(1, True), (7, True), (1, False), (7, False), (120, False)])
+IN_FULL = pytest.mark.slow  # a compilation each; the walk below takes resident chunks of 7, and (7, False) the streamed ones
+
+
+@pytest.mark.parametrize(
+    ("chunk", "resident"),
+    [
+        (1, True),
+        (7, False),
+        *(pytest.param(*how, marks=IN_FULL) for how in ((7, True), (1, False), (120, False))),
+    ],
+)
 def test_neither_the_chunk_nor_the_feed_shows(programs, reference, chunk, resident):
     """Bitwise: the whole state (parameters, moments, key, step) and the metrics of every step."""
     state, elbo = walk(programs[resident], chunk)

@@ -4,6 +4,7 @@ What is said of the runs, and how errors are told apart, is `vae.evaluation.comp
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,7 @@ from vae.evaluation.examples import Examples
 from vae.rates import Rates, is_kl
 from vae.reports.durable import kept_measurements
 from vae.reports.evaluation import evaluated_feed, examples_of
-from vae.reports.measuring import Ruler, Score, measured_by, variant_named
+from vae.reports.measuring import Ruler, Runs, Score, measured_by, variant_named
 from vae.trained import Trained
 from vae.training.experiment import Experiment, Host
 from vae.training.identity import feed_digest
@@ -124,14 +125,14 @@ def compare(
     require_comparable(variants, examples, samples, rates)
     ruler = Ruler(examples, whole, samples, rates, scores or {})
     found: dict[str, Measured] = {}
-    first_runs: dict[str, Trained] = {}
+    first_runs: dict[str, Callable[[], Trained]] = {}
     measured = measured_at_once(variants, seeds, ruler, host)
     for name, run, numbers in measured if workdir is None else kept_measurements(variants, seeds, ruler, host, workdir):
         first_runs[name], found[name] = run, numbers
         if each is not None:
             each(name, numbers)
     found = {name: found[name] for name in variants}
-    return Comparison(found, compared(found, pairs), first_runs)
+    return Comparison(found, compared(found, pairs), Runs(first_runs))
 
 
 def with_data(variants: Mapping[str, Experiment]) -> dict[str, Experiment]:
@@ -175,11 +176,11 @@ def same(a: Any, b: Any) -> bool:
 
 def measured_at_once(
     variants: Mapping[str, Experiment], seeds: Sequence[int | Key], ruler: Ruler, host: Host | None
-) -> Iterator[tuple[str, Trained, Measured]]:
-    """(name, run of the first seed, measurements) of every variant, those of one program together; nothing is kept."""
+) -> Iterator[tuple[str, Callable[[], Trained], Measured]]:
+    """(name, () -> run of the first seed, measurements) of every variant, those of one program together; nothing is kept."""
     for names in programs(variants):
         for name, runs in trained(variants, names, seeds, host).items():
-            yield name, runs[0], measured_by(ruler, runs)
+            yield name, partial(runs.__getitem__, 0), measured_by(ruler, runs)
 
 
 def trained(

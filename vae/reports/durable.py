@@ -8,7 +8,8 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from signal import SIGINT, Signals
 from typing import Any, NamedTuple
@@ -65,9 +66,9 @@ def safe_name(name: str) -> str:
 
 def kept_measurements(
     variants: Mapping[str, Experiment], seeds: Sequence[int | Key], ruler: Ruler, host: Host | None, workdir: str | Path
-) -> Iterator[tuple[str, Trained, Measured]]:
-    """(name, run of the first seed, measurements) of every variant once its last seed is measured; the runs, a seed of all
-    variants after another.
+) -> Iterator[tuple[str, Callable[[], Trained], Measured]]:
+    """(name, () -> run of the first seed, measurements) of every variant once its last seed is measured; the runs, a seed of
+    all variants after another.
 
     An interrupted comparison therefore holds whole ones of fewer seeds.
     """
@@ -81,8 +82,13 @@ def kept_measurements(
         for name, variant in variants.items():
             rows[name].append(member(variant._replace(seed=seed), folder_of(workdir, name, seed), told[name], ruler, host))
             if len(rows[name]) == len(seeds):
-                first = fit(variant._replace(seed=seeds[0]), folder_of(workdir, name, seeds[0]), host)  # which is finished
-                yield name, first.trained, jax.tree.map(lambda *each: np.stack(each), *rows[name])
+                first = partial(finished, variant._replace(seed=seeds[0]), folder_of(workdir, name, seeds[0]), host)
+                yield name, first, jax.tree.map(lambda *each: np.stack(each), *rows[name])
+
+
+def finished(experiment: Experiment, folder: Path, host: Host) -> Trained:
+    """A run that has come to its end, read from its folder."""
+    return fit(experiment, folder, host).trained
 
 
 class Told(NamedTuple):

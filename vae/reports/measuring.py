@@ -31,6 +31,22 @@ class Ruler(NamedTuple):
     scores: Mapping[str, Score]
 
 
+class Runs(Mapping[str, Trained]):
+    """Trained runs by name, each made when it is asked for: what was kept on disk is read only where it is looked at."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Trained]]):
+        self._makers = dict(makers)
+
+    def __getitem__(self, name: str) -> Trained:
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
 def measured_by(ruler: Ruler, runs: Sequence[Trained]) -> Measured:
     """The numbers of some runs, with a leading axis of runs."""
     numbers = measure(runs, ruler.examples, samples=ruler.samples, rates=ruler.rates)

@@ -1,5 +1,6 @@
 """Where a run came from: the code, the packages, the machine, the data; and the JSON files of a work directory."""
 
+import functools
 import json
 import math
 import os
@@ -127,6 +128,7 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+@functools.cache  # read from a file each time otherwise
 def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
