@@ -1,6 +1,6 @@
 """Emoji drawn from their names: what does another word change, with the drawing's own latent held?
 
-    python -m experiments.emoji_names                  about 15 minutes on two cores; numbers in RESULTS.md
+    python -m experiments.emoji_names                  about 10 minutes on two cores; numbers in RESULTS.md
     python -m experiments.emoji_names --smoke          seconds, numbers without meaning
     python -m experiments.emoji_names --preset long    200 epochs
 
@@ -25,7 +25,7 @@ class Config(vae.Flags):
     """The flags of the experiment."""
 
     data: str = "emoji/32"
-    steps: int = 1_500
+    steps: int = 800
     batch_size: int = 32
     samples: int = 10
     latent_dim: int = 32

@@ -69,9 +69,9 @@ def figure(config: Config, found: vae.Comparison, title: str):
     x, context, *_ = examples_of(completed(config.data, config.shown), 12)
     rows = {"shown": context["given"], "image": x + context["given"]}
     for name, run in found.first.items():
-        for draw in range(1 if name == "network" else 4):
-            means = decode_means(run, sample_prior(run, jax.random.key(draw), context=context), context=context)
-            rows[f"{name} {draw + 1}"] = np.where(context["observed"], means, context["given"])
+        for draw in ("",) if name == "network" else (1, 2, 3, 4):
+            means = decode_means(run, sample_prior(run, jax.random.key(draw or 0), context=context), context=context)
+            rows[f"{name} {draw}".strip()] = np.where(context["observed"], means, context["given"])
     return vae.visualise.image_grid(np.concatenate(list(rows.values())), len(x), title, row_names=list(rows))
 
 

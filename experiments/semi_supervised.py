@@ -26,13 +26,13 @@ class Config(ComparisonFlags):
     data: str = "mnist"
     labels: tuple[int, ...] = (100, 1_000)
     """How many training images have theirs."""
-    hidden: tuple[int, ...] = (256,)
+    hidden: tuple[int, ...] = (200,)
     latent_dim: int = 50
     alpha: float = 0.1
     """Weight of the classifier's term, in units of the number of images."""
     learning_rate: float = 1e-3
+    steps: int = 1_500
     batch_size: int = 50
-    samples: int = 1
 
 
 PAPER = {"labels": (100, 600, 1_000, 3_000), "hidden": (500,), "batch_size": 100, "steps": 57_000}
