@@ -18,10 +18,12 @@ TONES = ("light", "medium-light", "medium", "medium-dark", "dark")
 """In the order of the label "tone", from 1 on."""
 
 
+all_names = lru_cache(maxsize=2)(emoji_names)
+
+
 def names_of(name: str, labels: np.ndarray) -> list[str]:
     """What emoji are called, by their labels."""
-    known = emoji_names(name)
-    return [known[file] for file in labels[:, -1]]
+    return [all_names(name)[file] for file in labels[:, -1]]
 
 
 @lru_cache(maxsize=2)

@@ -33,7 +33,12 @@ OURS = {
 }
 
 
-@pytest.mark.parametrize("name", OURS)
+SLOW = pytest.mark.slow  # five to ten seconds each of compiling; two models with everything in them stand for them
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in ("bottom-up", "a class and a code") else pytest.param(name, marks=SLOW) for name in OURS]
+)
 def test_toys_pass(name):
     model, x, skip = OURS[name]
     used = check_model(model, x, KEY, skip=skip)
@@ -58,10 +63,6 @@ def test_toys_pass(name):
 
 DATA = vae.Data((8, 8, 1), "binary")
 IMAGES = (jax.random.normal(KEY, (2, 8, 8, 1)) > 0).astype(jnp.float32)
-
-
-def test_a_network_passes():
-    check_model(vae.models.mlp(DATA, latent_dim=2, hidden=(4,)), IMAGES, KEY)
 
 
 @pytest.mark.slow  # 22 models, five to fifteen seconds of compilation each

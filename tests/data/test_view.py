@@ -222,3 +222,14 @@ def test_colours_are_shown_as_they_are_and_gray_is_drawn_unless_it_is_said():
     gray, dynamic = view.image_splits(GRAY), view.image_splits(GRAY, "dynamic")
     np.testing.assert_array_equal(shown(gray.train, 5), shown(dynamic.train, 5))
     np.testing.assert_array_equal(gray.train.spec.mean, dynamic.train.spec.mean)
+
+
+def test_a_class_that_no_training_image_has_is_refused_where_it_is_conditioned_on():
+    images = RNG.integers(0, 256, size=(6, 5, 4, 1)).astype(np.uint8)
+    known, other = np.array([0, 1, 2, 0, 1, 2], np.int32), np.array([0, 1, 7, 0, 1, 2], np.int32)
+    data = from_splits(
+        "made up", {"train": Split(images, known), "validation": Split(images, known), "test": Split(images, other)}
+    )
+    with pytest.raises(ValueError, match="test split of made up has the class 7, which no training image has"):
+        view.image_splits(data, conditional=True)
+    assert view.image_splits(data).test.labels is not None, "a label that only colours figures may be any"

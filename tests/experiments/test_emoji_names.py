@@ -16,6 +16,7 @@ SHARED = Path(__file__).parents[2].parent / "shared"
 pytestmark = pytest.mark.skipif(not (SHARED / "emoji").is_dir(), reason="no emoji beside the repository")
 
 
+@pytest.mark.slow  # reads and shrinks 3,583 pictures
 def test_the_words_of_an_emoji_are_those_of_its_name():
     part = tools.named("emoji/32").test
     batch = prepared(part, jax.random.key(0), jax.tree.map(lambda leaf: jnp.asarray(leaf)[:50], part.arrays))

@@ -13,7 +13,7 @@ POSTERIOR, KEY = Normal(jnp.array([1.0, -1.0]), jnp.zeros(2)), jax.random.key(0)
 
 
 def test_the_examples_run():
-    assert doctest.testmod(group) == doctest.TestResults(failed=0, attempted=5)
+    assert doctest.testmod(group) == doctest.TestResults(failed=0, attempted=7)
 
 
 def test_a_draw_is_that_of_the_posterior_with_its_log_density():

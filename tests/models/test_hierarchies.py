@@ -30,6 +30,7 @@ SKIPPED = {"bottom_up": (), "ladder": ("generative leak",), "top_down": ("genera
 """A posterior that goes down is built on the prior."""
 
 
+@pytest.mark.slow  # ten to forty seconds of compilation each
 @pytest.mark.parametrize("name", MODELS)
 def test_the_contract_is_kept(name):
     """Also: the KL of every group against Monte Carlo, one example as in the batch, resumption, prior samples scored."""

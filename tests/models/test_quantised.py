@@ -188,7 +188,7 @@ def test_values_given_are_kept_and_scored():
 
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
-    """A run that stopped and went on, and one that did not."""
+    """The experiment, and its run."""
     experiment = vae.Experiment(
         data=Splits(train=vae.data.feed(X, spec=DATA), validation=vae.data.feed(X[:16], spec=DATA)),
         model=tiny(),

@@ -148,5 +148,5 @@ def test_a_squared_rate_is_minus_a_gaussian_log_density_up_to_its_constant():
     latent = toys.latent_group(prior, prior, jax.random.key(0), z)
     constant = prior.log_prob(jnp.zeros(2))
     assert jnp.sum(squared(scale)(latent, jax.random.key(0))) == pytest.approx(float(constant - prior.log_prob(z)), rel=1e-5)
-    with pytest.raises(ValueError, match="squared got a scale of 0"):
+    with pytest.raises(ValueError, match=r"squared got a scale of 0\.0; wanted a positive"):
         squared(0.0)

@@ -59,7 +59,7 @@ class Script(NamedTuple):
     figure: Callable[[Any, Comparison, str], Any] | None
     pairs: Callable[[Any], Any] | None
     scores: Callable[[Any], Mapping[str, Callable]] | None
-    steps: Callable[[Any], Mapping[str, int]] | None
+    steps: Callable[[Any], Mapping[str, int]] | None = None
 
 
 def comparison(

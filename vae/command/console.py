@@ -2,6 +2,7 @@
 
 vae evaluate --workdir W            its numbers on the test set, and its figures
 vae sample --workdir W              examples drawn from it
+vae morph --workdir W               from one test image to the next, moving
 vae gaps --workdir W                why its bound is loose
 vae train my_package.my_paper ...   run a script's training, as python -m does
 """

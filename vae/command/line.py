@@ -13,14 +13,14 @@ from typing import Any, NoReturn, TypeVar
 
 import jax
 
-from vae.command import evaluating, gapping, sampling, training
+from vae.command import evaluating, gapping, morphing, sampling, training
 from vae.command.flags import Flags
 from vae.data.cache import cache_root
 from vae.reference import name_of_script
 from vae.training.interrupt import exit_code
 
 Config = TypeVar("Config")
-ACTIONS = {"evaluate": evaluating, "sample": sampling, "gaps": gapping}
+ACTIONS = {"evaluate": evaluating, "sample": sampling, "morph": morphing, "gaps": gapping}
 
 
 def main(
@@ -31,7 +31,7 @@ def main(
     report: Callable[[Any], Any] | None = None,
     workdir: Callable[[Any], Path] | None = None,
 ) -> NoReturn:
-    """Run a script of an experiment:  python -m my_paper [train|evaluate|sample|gaps] --workdir W --help
+    """Run a script of an experiment:  python -m my_paper [train|evaluate|sample|morph|gaps] --workdir W --help
 
     experiment: a function from the script's flags to an `Experiment`; the flags are the dataclass that its argument is
                 annotated with, which adds to `Flags`.

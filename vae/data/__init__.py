@@ -1,5 +1,6 @@
 """Data sets and batches: where images, tables and arrays come from, how they are cut and keyed, how a model is shown them."""
 
+from vae.data import captions, strokes
 from vae.data.arrays import array_splits
 from vae.data.completion import completion_splits
 from vae.data.dataset import Dataset, Split, from_splits, without_class
@@ -21,6 +22,7 @@ __all__ = [
     "array_splits",
     "as_columns",
     "binarise",
+    "captions",
     "completion_splits",
     "emoji_names",
     "evaluation_images",
@@ -31,6 +33,7 @@ __all__ = [
     "load",
     "semi_supervised_splits",
     "split_indices",
+    "strokes",
     "table_splits",
     "training_feed",
     "without_class",

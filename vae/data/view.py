@@ -112,7 +112,7 @@ def image_splits(
                   function, or its "module:function", of one example's label, an int32 scalar or vector.
 
     The first `VALIDATION_LIMIT` and `TEST_LIMIT` examples are used; labels colour the figures in any case. Raises ValueError
-    for a conditional set without labels.
+    for a conditional set without labels, or with a class that no training image has.
 
     >>> vae.data.image_splits("digits", conditional=True).train.spec.context.shape
     (10,)
@@ -125,6 +125,8 @@ def image_splits(
         raise ValueError(f"{dataset.name} has no labels to condition on; wanted a data set with labels, or conditional=False.")
     if conditional and bare:
         raise ValueError(f"the {bare} split of {dataset.name} has no labels to condition on; wanted them for every split.")
+    if conditional:
+        require_known_classes(dataset)
     train = training_feed(dataset, binarisation)
     context = contexts_of(dataset, conditional) if conditional else None
     if context is not None:
@@ -142,6 +144,19 @@ def evaluation_feed(
     spec = Data(shape=dataset.shape, space=view_of(dataset, binarisation).space)
     shown = feed(images, spec=spec) if context is None else feed((images, labels), partial(_labelled, context), spec=spec)
     return shown._replace(labels=labels, label_names=dataset.label_names)
+
+
+def require_known_classes(dataset: Dataset) -> None:
+    """Refuse classes to condition on that no training image has: a model says nothing of them."""
+    parts = {"training": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    labels = {name: part.label for name, part in parts.items() if part.label is not None and part.label.ndim == 1}
+    for name, found in labels.items():
+        unseen = np.setdiff1d(found, labels["training"])
+        if len(unseen):
+            raise ValueError(
+                f"the {name} split of {dataset.name} has the class {unseen[0]}, which no training image has, so that a model "
+                "learns nothing of it; wanted the classes of the training split: leave the others out."
+            )
 
 
 def contexts_of(dataset: Dataset, how: bool | str | Callable[[Any], Any] = True) -> Callable[[Any], PyTree]:

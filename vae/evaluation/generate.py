@@ -4,6 +4,7 @@ Images are the means of the decoded distributions, or draws from them where a fu
 contexts are rows: they have a leading axis, as long in all of them.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,16 @@ from jaxtyping import Array, Float
 
 from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import with_density
-from vae.evaluation.rows import checked, require_context, require_examples, require_key, rows_of
+from vae.evaluation.paths import Path, path_of, straight
+from vae.evaluation.rows import (
+    checked,
+    require_context,
+    require_examples,
+    require_key,
+    require_values,
+    rows_of,
+    shapes_of_pass,
+)
 from vae.objectives import log_weight
 from vae.objectives.estimators import ROWS_IN_FLIGHT
 from vae.spec import OBSERVED, may_be_missing
@@ -25,6 +35,7 @@ from vae.types import Key, Latent, PyTree
 def decode_means(trained: Trained, values: tuple, *, context: PyTree = ()) -> Array:
     """E[x | z] for every row of the latent values, a tuple with one array per group."""
     require_context(trained, context, rows_of(None, values=values))
+    require_values(trained, values)
     return _decode_means(trained, values, context)
 
 
@@ -40,6 +51,7 @@ def sample_likelihood(trained: Trained, values: tuple, key: Key, *, context: PyT
     """
     rows = rows_of(None, values=values)
     require_context(trained, context, rows)
+    require_values(trained, values)
     return _sample_likelihood(trained, values, context, jax.random.split(key, rows))
 
 
@@ -57,11 +69,13 @@ def sample_prior(
     context: a row for each sample, () for a model that takes none.
     values:  rows of the groups that are given, None for a group that is drawn; () draws all.
 
-    Raises ValueError for a context that does not fit the model, and for numbers of rows that differ.
+    Raises ValueError for a context that does not fit the model, for numbers of rows that differ, and for a class that a group
+    does not have.
     """
     require_key(key)
     rows = rows_of(number, context=context, values=values)
     require_context(trained, context, rows)
+    require_values(trained, values)
     scale = {} if isinstance(temperature, int | float) and temperature == 1 else {"temperature": temperature}
     return _sample_prior(
         trained, jax.random.split(key, rows), context, values, **scale
@@ -252,22 +266,43 @@ def _descend(trained: Trained, key: Key, context: PyTree, values: tuple) -> tupl
     return jax.vmap(lambda c, v: trained.prior(key, c, v))(context, values)
 
 
-def interpolate(trained: Trained, start: tuple, end: tuple, steps: int, *, context: PyTree = ()) -> Array:
-    """(pairs, steps, ...) images along the straight line between the codes of each pair, in all groups at once.
+def interpolate(
+    trained: Trained, start: tuple, end: tuple, steps: int, *, context: PyTree = (), paths: Sequence[Path] | None = None
+) -> Array:
+    """(pairs, steps, ...) images on the way between the codes of each pair, in all groups at once.
 
     start, end: a tuple with rows of codes for each group.
-    context:    a row for each pair, held along its line.
+    context:    a row for each pair, held along its way.
+    paths:      one for each group, see `vae.evaluation.paths`; by default that of the group's family, and straight lines where
+                nothing is known of the data (no spec).
     """
     pairs = rows_of(None, start=start, end=end)
     require_context(trained, context, pairs)
-
-    def line(first: Array, last: Array) -> Array:
-        alphas = jnp.linspace(0.0, 1.0, steps).reshape(1, steps, *(1,) * (first.ndim - 1))
-        return ((1.0 - alphas) * first[:, None] + alphas * last[:, None]).reshape(-1, *first.shape[1:])
-
+    values = between(trained, start, end, steps, paths)
     held = jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), steps, axis=0), context)
-    images = _decode_means(trained, jax.tree.map(line, start, end), held)
+    images = _decode_means(trained, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), values), held)
     return images.reshape(pairs, steps, *images.shape[1:])
+
+
+def between(trained: Trained, start: tuple, end: tuple, steps: int, paths: Sequence[Path] | None = None) -> tuple:
+    """(pairs, steps, ...) codes of each group on the way between those of each pair; see `interpolate`.
+
+    Raises ValueError for fewer than two steps, and for another number of paths than of groups.
+    """
+    if steps < 2:
+        raise ValueError(f"steps is {steps}; wanted at least 2, the codes at both ends.")
+    chosen = paths_of(trained) if paths is None else tuple(paths)
+    chosen = chosen or (straight,) * len(start)
+    if len(chosen) != len(start):
+        raise ValueError(f"got {len(chosen)} paths for {len(start)} latent groups; wanted one for each.")
+    places = jnp.linspace(0.0, 1.0, steps)
+    walks = (lambda a, b, path=path: path(a, b, places) for path in chosen)
+    return tuple(jax.vmap(walk)(a, b) for walk, a, b in zip(walks, start, end, strict=True))
+
+
+def paths_of(trained: Trained) -> tuple[Path, ...]:
+    """The path of each latent group by its family; () where nothing is known of the data, or where there is no group."""
+    return () if trained.spec is None else tuple(map(path_of, shapes_of_pass(trained, trained.spec).latents))
 
 
 def _mean(likelihood: Any) -> Array:

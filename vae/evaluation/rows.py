@@ -8,10 +8,13 @@ from typing import Any, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from vae.models.group import classes_of
+from vae.models.latent import STORED
 from vae.spec import Column, Data
 from vae.trained import Trained
-from vae.types import PyTree
+from vae.types import PyTree, Trace
 
 F = TypeVar("F", bound=Callable)
 
@@ -123,6 +126,35 @@ def _require_row(context: PyTree, wanted: PyTree) -> None:
             f"the context has shape {_shapes(context)}; wanted rows of shape {_shapes(wanted)}, for which the model was built, "
             "behind an axis of rows."
         )
+
+
+def require_values(trained: Trained, values: tuple) -> None:
+    """Refuse latent values of more groups than the model has, and classes that a group does not have.
+
+    values: rows by group, None for one that is not given. An index out of range would be read as another class. Raises
+    ValueError; where nothing is known of the data (no spec), never.
+    """
+    discrete = any(jnp.issubdtype(jnp.result_type(leaf), jnp.integer) for leaf in jax.tree.leaves(values))
+    if trained.spec is None or not (discrete or len(values) > 1):
+        return
+    latents = shapes_of_pass(trained, trained.spec).latents
+    if latents and len(values) > len(latents):
+        raise ValueError(f"got values of {len(values)} latent groups, and the model has {len(latents)}; give fewer.")
+    for index, (latent, value) in enumerate(zip(latents, values)):
+        classes = classes_of(latent)
+        if classes is None or value is None:
+            continue
+        outside = np.asarray(value)[(np.asarray(value) < 0) | (np.asarray(value) >= classes)]
+        if outside.size:
+            raise ValueError(
+                f"latent group {index} was given the class {outside.flat[0]}, and the model has the classes 0 to {classes - 1}."
+            )
+
+
+def shapes_of_pass(trained: Trained, spec: Data) -> Trace:
+    """The shapes of a pass of an example of such data."""
+    x = jax.ShapeDtypeStruct(spec.shape, STORED.get(spec.space, jnp.float32))
+    return jax.eval_shape(lambda x, context: trained.infer(x, context)(jax.random.key(0)), x, spec.context)
 
 
 def rows_of(number: int | None, **parts: PyTree) -> int:

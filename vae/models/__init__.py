@@ -8,6 +8,7 @@ from vae.models.conditionals import Conditional as Conditional
 from vae.models.conditioning import conditional as conditional
 from vae.models.conditioning import regression as regression
 from vae.models.conditioning import without_latents as without_latents
+from vae.models.group import classes_of as classes_of
 from vae.models.group import given as given
 from vae.models.group import latent_group as latent_group
 from vae.models.hamiltonian import hamiltonian_mlp as hamiltonian_mlp

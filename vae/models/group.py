@@ -2,6 +2,7 @@
 
 from jaxtyping import PyTree
 
+from vae.distributions import AtSample, Categorical
 from vae.distributions.base import Distribution
 from vae.types import Key, Latent
 
@@ -34,3 +35,14 @@ def given(values: tuple, index: int) -> PyTree | None:
     (3.0, None, None)
     """
     return values[index] if len(values) > index else None
+
+
+def classes_of(latent: Latent) -> int | None:
+    """How many classes a group under a `Categorical` prior has, None under another; shapes are enough.
+
+    >>> import jax, jax.numpy as jnp
+    >>> classes_of(latent_group(Categorical(jnp.zeros(3)), Categorical(jnp.zeros(3)), jax.random.key(0)))
+    3
+    """
+    prior = latent.prior.base if isinstance(latent.prior, AtSample) else latent.prior
+    return prior.logits.shape[-1] if isinstance(prior, Categorical) else None

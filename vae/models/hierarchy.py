@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vae.distributions import Distribution, Normal
+from vae.distributions import Distribution, Normal, product_of_experts
 from vae.models.conditionals import Conditional, applied, initialised, outputs_like, require_alike, shapes_of
 from vae.models.group import given, latent_group
 from vae.models.latent import STORED, state_after_batch, value_like
@@ -27,11 +27,10 @@ def precision_weighted(inferred: Normal, prior: Normal) -> Normal:
 
         1 / s^2 = 1 / s_i^2 + 1 / s_p^2,    mean = w mean_i + (1 - w) mean_p,    w = s_p^2 / (s_i^2 + s_p^2)
 
-    What x says of the group, and what the groups above it say. (Sonderby et al. 2016, eq. 8 and 9.)
+    What x says of the group, and what the groups above it say. (Sonderby et al. 2016, section 2.2.) Raises TypeError for other
+    families, whose product has no closed form.
     """
-    weight = jax.nn.sigmoid(2.0 * (prior.log_std - inferred.log_std))
-    mean = weight * inferred.mean + (1.0 - weight) * prior.mean
-    return Normal(mean=mean, log_std=-0.5 * jnp.logaddexp(-2.0 * inferred.log_std, -2.0 * prior.log_std))
+    return product_of_experts(jax.tree.map(lambda leaf: leaf[None], inferred), jnp.ones(1, bool), prior)
 
 
 class TopDownGroup(NamedTuple):

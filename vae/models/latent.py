@@ -105,6 +105,7 @@ def encoded(
     own = params["posterior"]
     network, shared = (own, ()) if parts.posterior.init is None else (own["encoder"], (own["family"],))
     outputs, encoder_state = parts.encoder.apply(network, state["encoder"], x, context, training=settings.training)
+    require_outputs("encoder", outputs, "posterior", parts.posterior)
     return parts.posterior.build(outputs, *shared), encoder_state
 
 
@@ -159,7 +160,17 @@ def decoded(parts: Parts, params: Params, state: PyTree, values: tuple, context:
 def likelihood_of(parts: Parts, params: Params, outputs: Array) -> Distribution:
     """p(x | z, c) from what the decoder gave, and the likelihood's own parameters where it has any."""
     shared = () if parts.likelihood.init is None else (params["generative"]["likelihood"],)
+    require_outputs("decoder", outputs, "likelihood", parts.likelihood)
     return parts.likelihood.build(outputs, *shared)
+
+
+def require_outputs(network: str, outputs: Array, name: str, family: Family) -> None:
+    """Refuse what a network gave where a family wants another shape; ValueError names both."""
+    if jnp.shape(outputs) != tuple(family.outputs):
+        raise ValueError(
+            f"the {network} gives numbers of shape {jnp.shape(outputs)}, and the {name} is made of {tuple(family.outputs)}; "
+            f"build the {network} for {name}.outputs."
+        )
 
 
 def state_after_batch(state: PyTree, statistics: PyTree, key: Key) -> PyTree:

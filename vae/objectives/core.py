@@ -93,6 +93,12 @@ def log_weight(trace: Trace, x: PyTree) -> Float[Array, ""]:
             "the model has no latent group with a density, so there is nothing to weigh samples by; "
             "use a model with a posterior, or the objective elbo, which needs no density."
         )
+    for index, latent in enumerate(trace.latents):
+        if latent.log_q is None:
+            raise TypeError(
+                f"importance weights p(x, z) / q(z | x) were asked of latent group {index}, whose posterior "
+                f"{type(latent.posterior).__name__} has no density; use a posterior with one, or an objective that needs none."
+            )
     return trace.likelihood.log_prob(x) - sum(log_ratio(latent) for latent in trace.latents)
 
 

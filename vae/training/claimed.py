@@ -10,6 +10,7 @@ from vae.claims import Claim, claim_of, require_scored
 from vae.data.feeds import Feed, Splits, batch_like, each_feed, prepared
 from vae.objectives.observed import observing
 from vae.settings import Settings
+from vae.training.composed import chains, naming_the_example, prior_values, require_chain, require_codes
 from vae.training.step import Claims, of_feed
 from vae.types import Key, Model, Objective, PyTree, Trace
 
@@ -42,6 +43,7 @@ def looks_of(feed: Feed) -> tuple:
 def claim_on(feed: Feed, model: Model, objective: Objective, settings: Mapping[str, Any], *, training: bool) -> Claim:
     """What may be claimed of a model's numbers on a feed; see `vae.claims.require_scored` for what is refused."""
     trace = trace_of(feed, model, settings, training=training)
+    require_codes(feed, trace)
     require_scored(trace.likelihood, feed.spec.space)
     return claim_of(trace, objective.rates, feed.spec.space)
 
@@ -50,14 +52,23 @@ def trace_of(feed: Feed, model: Model, settings: Mapping[str, Any], *, training:
     """The shapes of what one pass through the model says of a batch of one example of a feed.
 
     training: whether it is a pass of the training, where codes may be relaxed and statistics be those of the batch.
+
+    Raises ValueError or TypeError for data that the model does not take, ValueError for latent groups that do not chain.
     """
 
     def traced(key: Key, stored: PyTree, settings: Mapping[str, Any]) -> Trace:
         batch = prepared(feed, key, stored)
         params, state = model.init(key)
 
-        def one(x: PyTree, context: PyTree, values: tuple) -> Trace:
+        def passed(x: PyTree, context: PyTree, values: tuple, training: bool) -> Trace:
             return observing(model.infer(params, state, x, context, Settings(settings, training=training)), values)(key)
+
+        def one(x: PyTree, context: PyTree, values: tuple) -> Trace:
+            with naming_the_example(x, context):
+                trace, drawn = passed(x, context, values, training), prior_values(model, params, state, key, context)
+            hard = trace if not training or chains(trace, drawn) else passed(x, context, values, False)
+            require_chain(hard, drawn)
+            return trace
 
         return jax.vmap(one, axis_name="batch")(batch.x, batch.context, batch.values)
 

@@ -22,6 +22,7 @@ from vae.spec import Data
 from vae.trained import Trained
 from vae.training.checking import KIND_OF_KEY, checked, seed_of
 from vae.training.claimed import claims_of
+from vae.training.composed import require_seen_classes
 from vae.training.experiment import Experiment, Select
 from vae.training.loop import Feeds, Program, make_program, prepared_at, rows_of_feeds, stored_example
 from vae.training.optimisers import at_settings
@@ -79,6 +80,7 @@ def planned(experiment: Experiment, lift: Callable | None = None) -> Plan:
     """
     splits = splits_of(experiment.data)
     require_alike(splits)
+    require_seen_classes(splits)
     experiment = checked(experiment, splits.train)
     spec = spec_of(splits.train)
     model = model_of(experiment.model, spec)

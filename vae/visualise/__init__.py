@@ -9,11 +9,13 @@ backend is chosen, nothing global is kept, nothing is shown. `save` writes one a
     codes.py        how often each code is used
     comparisons.py  models side by side: intervals, one quantity against another
     curves.py       numbers against numbers: training, rate against distortion, signal to noise
+    animation.py    images that move
     neighbours.py   which training images a sample resembles
     tiles.py        the layout that every picture of images shares
     style.py        the look, the checks of what comes in, and `save`
 """
 
+from vae.visualise.animation import save_animation
 from vae.visualise.circles import on_circle
 from vae.visualise.codes import code_usage
 from vae.visualise.comparisons import Interval, Trade, intervals, trade_offs
@@ -41,6 +43,7 @@ __all__ = [
     "samples",
     "samples_by_row",
     "save",
+    "save_animation",
     "signal_to_noise",
     "trade_offs",
     "training_curves",
