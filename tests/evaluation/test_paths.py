@@ -10,7 +10,8 @@ import pytest
 import vae
 from vae.distributions import AtSample, Categorical, Normal, PointMass, PowerSpherical, UniformCircle, VonMises, standard_normal
 from vae.evaluation import paths
-from vae.evaluation.generate import between, interpolate, paths_of
+from vae.evaluation.generate import interpolate
+from vae.evaluation.paths import between, paths_of
 from vae.models import latent_group
 
 PLACES = jnp.linspace(0.0, 1.0, 9)

@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 
 from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import with_density
-from vae.evaluation.paths import Path, path_of, straight
+from vae.evaluation.paths import Path, between
 from vae.evaluation.rows import (
     checked,
     require_context,
@@ -23,7 +23,6 @@ from vae.evaluation.rows import (
     require_key,
     require_values,
     rows_of,
-    shapes_of_pass,
 )
 from vae.objectives import log_weight
 from vae.objectives.estimators import ROWS_IN_FLIGHT
@@ -282,27 +281,6 @@ def interpolate(
     held = jax.tree.map(lambda leaf: jnp.repeat(jnp.asarray(leaf), steps, axis=0), context)
     images = _decode_means(trained, jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), values), held)
     return images.reshape(pairs, steps, *images.shape[1:])
-
-
-def between(trained: Trained, start: tuple, end: tuple, steps: int, paths: Sequence[Path] | None = None) -> tuple:
-    """(pairs, steps, ...) codes of each group on the way between those of each pair; see `interpolate`.
-
-    Raises ValueError for fewer than two steps, and for another number of paths than of groups.
-    """
-    if steps < 2:
-        raise ValueError(f"steps is {steps}; wanted at least 2, the codes at both ends.")
-    chosen = paths_of(trained) if paths is None else tuple(paths)
-    chosen = chosen or (straight,) * len(start)
-    if len(chosen) != len(start):
-        raise ValueError(f"got {len(chosen)} paths for {len(start)} latent groups; wanted one for each.")
-    places = jnp.linspace(0.0, 1.0, steps)
-    walks = (lambda a, b, path=path: path(a, b, places) for path in chosen)
-    return tuple(jax.vmap(walk)(a, b) for walk, a, b in zip(walks, start, end, strict=True))
-
-
-def paths_of(trained: Trained) -> tuple[Path, ...]:
-    """The path of each latent group by its family; () where nothing is known of the data, or where there is no group."""
-    return () if trained.spec is None else tuple(map(path_of, shapes_of_pass(trained, trained.spec).latents))
 
 
 def _mean(likelihood: Any) -> Array:

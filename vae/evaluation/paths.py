@@ -7,7 +7,7 @@ A path maps two values of one group and places on the way, 0 at the first and 1 
 Which one a latent space has is looked up by the family of its posterior or prior; `interpolate` of generate.py takes others.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,8 @@ from vae.distributions import (
     VonMisesFisher,
 )
 from vae.distributions.base import is_continuous
+from vae.evaluation.rows import shapes_of_pass
+from vae.trained import Trained
 from vae.types import Latent, PyTree
 
 Path = Callable[[PyTree, PyTree, Float[Array, "steps"]], PyTree]
@@ -148,3 +150,24 @@ def path_of(latent: Latent, table: Mapping[type, Path] = PATHS) -> Path:
         if family in table:
             return table[family]
     return straight if is_continuous(latent.posterior) else partial(stepwise, vectors=False)
+
+
+def between(trained: Trained, start: tuple, end: tuple, steps: int, paths: Sequence[Path] | None = None) -> tuple:
+    """(pairs, steps, ...) codes of each group on the way between those of each pair; see `generate.interpolate`.
+
+    Raises ValueError for fewer than two steps, and for another number of paths than of groups.
+    """
+    if steps < 2:
+        raise ValueError(f"steps is {steps}; wanted at least 2, the codes at both ends.")
+    chosen = paths_of(trained) if paths is None else tuple(paths)
+    chosen = chosen or (straight,) * len(start)
+    if len(chosen) != len(start):
+        raise ValueError(f"got {len(chosen)} paths for {len(start)} latent groups; wanted one for each.")
+    places = jnp.linspace(0.0, 1.0, steps)
+    walks = (lambda a, b, path=path: path(a, b, places) for path in chosen)
+    return tuple(jax.vmap(walk)(a, b) for walk, a, b in zip(walks, start, end, strict=True))
+
+
+def paths_of(trained: Trained) -> tuple[Path, ...]:
+    """The path of each latent group by its family; () where nothing is known of the data, or where there is no group."""
+    return () if trained.spec is None else tuple(map(path_of, shapes_of_pass(trained, trained.spec).latents))

@@ -209,3 +209,9 @@ def log_prob_of_draw(likelihood: Any, key: Key) -> Array:
     if not possible(lambda likelihood: likelihood.sample(jax.random.key(0)), likelihood):
         return jnp.zeros(())
     return likelihood.log_prob(likelihood.sample(key))
+
+
+def shapes(tree: PyTree) -> list:
+    """Path, shape and type of every array, one list for each group."""
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return [(jax.tree_util.keystr(path), jnp.shape(leaf), jnp.result_type(leaf).name) for path, leaf in leaves]
