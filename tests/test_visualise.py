@@ -164,6 +164,7 @@ def test_the_file_holds_the_pixels_themselves(shape, dtype, tmp_path):
     images = RNG.integers(0, 256, (3, *shape), np.uint8)
     given = images if dtype == np.uint8 else images.astype(np.float32) / 255
     shown = images[..., :1] if shape[-1] < 3 else images[..., :3]
+    shown = 255 * over_checkerboard(images / np.float32(255)) if shape[-1] == 4 else shown
     tiles = pixels_of_tiles(visualise.image_grid(given, columns=2), tmp_path / "grid.png")
     assert len(tiles) == 3
     for tile, image in zip(tiles, shown):

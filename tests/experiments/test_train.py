@@ -172,7 +172,7 @@ def test_other_networks_cannot_start_from_them(refused, trained, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--data", "no_such_set"), "known are: digits, sprites, mnist"),
+        (("--data", "no_such_set"), "known are: digits, sprites, emoji"),
         (("--preset", "no-such-preset"), "wanted one of default, mnist"),
         (("--latent-dim", 0), "latent_dim is 0"),
         (("--hidden", 0), "hidden widths (0,)"),
