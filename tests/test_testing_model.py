@@ -65,13 +65,23 @@ DATA = vae.Data((8, 8, 1), "binary")
 IMAGES = (jax.random.normal(KEY, (2, 8, 8, 1)) > 0).astype(jnp.float32)
 
 
-@pytest.mark.slow  # 22 models, five to fifteen seconds of compilation each
-@pytest.mark.parametrize("latents", vae.models.choices.LATENTS)
-@pytest.mark.parametrize("network", ["mlp", "convolutional"])
+ENCODED = ("normal_vamp", "spike_and_slab_vamp")
+"""Their priors are made of the encoder, so that log p(x, z) has a gradient in it."""
+
+
+@pytest.mark.slow  # five to twenty seconds of compilation each; what a convolution changes shows in any family
+@pytest.mark.parametrize(
+    ("network", "latents"),
+    [
+        *(("mlp", latents) for latents in vae.models.choices.LATENTS),
+        ("convolutional", "normal"),
+        ("convolutional", "normal_vamp"),
+    ],
+)
 def test_every_latent_family_passes(network, latents):
     sizes = {"hidden": (4,)} if network == "mlp" else {"widths": (2, 2)}
     model = getattr(vae.models, network)(DATA, latent_dim=3, latents=latents, **sizes)
-    check_model(model, IMAGES, KEY)
+    check_model(model, IMAGES, KEY, skip=("posterior leak",) if latents in ENCODED else ())
 
 
 # Planted mistakes

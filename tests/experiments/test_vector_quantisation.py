@@ -60,7 +60,7 @@ def test_a_run_with_a_prior_over_codes_evaluates_draws_samples_and_goes_on(tmp_p
     assert (first / "figures" / "code_usage.png").stat().st_size > 1000
     assert (first / "figures" / "samples_prior.png").exists()
     output = tmp_path / "samples.png"
-    assert sampling.main(sampling.Config(workdir=first, number=4, output=output, temperature=0.7)) == 0
+    assert sampling.main(sampling.Config(workdir=first, number=4, output=output, temperature=(0.7,))) == 0
     drawn = np.load(output.with_suffix(".npz"))
     assert any(np.issubdtype(drawn[name].dtype, np.integer) and drawn[name].shape == (4, 4, 4, 1) for name in drawn.files)
     second = tmp_path / "second"

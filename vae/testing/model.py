@@ -283,4 +283,6 @@ def check_leaks(allowance: Allowance, tried: Tried, key: Key) -> None:
     ):
         for path, leaf in jax.tree_util.tree_flatten_with_path(gradient)[0]:
             where = jax.tree_util.keystr(path)
-            allowance.holds(check, np.all(np.asarray(leaf) == 0), f"{what} parameters {where}, {np.abs(leaf).max():.3g}")
+            allowance.holds(
+                check, np.all(np.asarray(leaf) == 0), f"{what} parameters {where}, {np.abs(leaf).max(initial=0.0):.3g}"
+            )
