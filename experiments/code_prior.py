@@ -7,9 +7,9 @@
     python -m experiments.code_prior --second-stage runs/codes --prior-layers 2 --workdir runs/codes-prior
 
 The total -log2 p(x, codes) is what a lossless coder would send: the codes under the prior, then the image given the codes. No
-gradient goes from the prior to the encoder, so that both trained at once are two stages in one; `--second-stage` goes on with
-the prior alone. Expected of the paper's setting: a perplexity of about 328 on CIFAR-10 after 10,000 steps with moving averages
-(Sonnet's example; there with a fixed variance as the likelihood). (van den Oord et al. 2017, sections 3 and 4.1.)
+gradient goes from the prior through nearest codes, so that both trained at once are two stages in one (soft ones it reaches);
+`--second-stage` goes on with the prior alone. Expected of the paper's setting: a perplexity of about 328 on CIFAR-10 after
+10,000 steps with moving averages (Sonnet's example, with a fixed variance). (van den Oord et al. 2017, sections 3 and 4.1.)
 """
 
 from dataclasses import dataclass

@@ -72,9 +72,10 @@ def samples(train: np.ndarray, config: Config, seed: int) -> dict[str, np.ndarra
     def codes(trained):
         return np.asarray(generate.sample_aggregate(trained, train, jax.random.key(seed), len(train))[0])
 
+    decay = optax.add_decayed_weights(config.decay)
     still = experiment(train, False, likelihood="normal", latents="deterministic")._replace(
         objective=vae.elbo(vae.objectives.squared(), monitors=()),
-        optimiser={"posterior": optax.adam(1e-3), "generative": optax.adamw(1e-3, weight_decay=config.decay)},
+        optimiser={"posterior": optax.adam(1e-3), "generative": optax.chain(decay, optax.adam(1e-3))},
         settings={"beta": config.beta},
     )
     stages = {"first": experiment(train, False), "second": lambda of: experiment(codes(of["first"])), "still": still}

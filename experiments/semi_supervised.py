@@ -6,7 +6,7 @@
 
 Model M2, p(y) p(z) p(x | y, z) with q(y | x) q(z | x, y), on dynamically binarised MNIST: the label is observed in one feed and
 summed out in the other. The loss is the paper's divided by the number of images N: the L labelled ones weigh L / N, and their
-log q(y | x) weighs 0.1 N. The same images, L / 10 of each class, keep their label in all seeds. Accuracy on 10,000 test images.
+log q(y | x) weighs 0.1 N / L. The same images, L / 10 of each class, keep their label in all seeds. Accuracy on 10,000 images.
 Expected after full training: .93 to .96 from 100 to 3,000 labels, .77 to .91 for the classifier alone (Pyro's example); a few
 epochs show the direction, not these. (Kingma et al. 2014, equations 6 to 9.)
 """
@@ -57,7 +57,7 @@ def variants(config: Config) -> dict[str, vae.Experiment]:
             settings={"learning_rate": config.learning_rate, "likelihood": 0.0, "beta": 0.0},
             schedules={"learning_rate": vae.schedules.cosine(config.steps)},
         )
-        weights = {"labelled": labels / whole.train.size, "classification": config.alpha * whole.train.size}
+        weights = {"labelled": labels / whole.train.size, "classification": config.alpha * whole.train.size / labels}
         found[f"{labels} labels alone"] = alone
         found[f"M2, {labels} labels"] = alone._replace(
             data=few,

@@ -22,6 +22,7 @@ from vae.distributions import (
     standard_normal,
     vamp_prior,
 )
+from vae.distributions.categorical import at_temperature
 from vae.flows import Flow
 from vae.networks.causal import CodeNetwork
 from vae.requirements import require_function_of_inputs
@@ -171,14 +172,17 @@ def conditional(network: Network, family: Family, context: PyTree) -> Prior:
 def tempered(prior: Distribution, temperature) -> Distribution:
     """The prior at a temperature T: for a Gaussian N(mean, (T std)^2), for classes p^(1 / T), each given those before.
 
-    Raises TypeError for another family at a temperature other than 1, where there is no such convention to follow.
+    At 0 it gives the mean of a Gaussian, and the most probable of classes. Raises ValueError for a negative one, TypeError for
+    another family at a temperature other than 1, where there is no such convention to follow.
     """
+    if isinstance(temperature, int | float) and temperature < 0:
+        raise ValueError(f"the temperature is {temperature}; wanted 0 or more.")
     if isinstance(temperature, (int, float)) and temperature == 1:
         return prior
     if isinstance(prior, Normal):
         return Normal(mean=prior.mean, log_std=prior.log_std + jnp.log(temperature))
     if isinstance(prior, Categorical):
-        return Categorical(prior.logits / temperature, prior.data_space)
+        return Categorical(at_temperature(prior.logits, temperature), prior.data_space)
     if isinstance(prior, Autoregressive):
         return prior.at_temperature(temperature)
     raise TypeError(
@@ -195,7 +199,7 @@ def temperature_of(temperature: Any, group: int, groups: int) -> Any:
 
     Raises ValueError for another number of them than groups.
     """
-    if not isinstance(temperature, Sequence):
+    if not isinstance(temperature, Sequence) and jnp.ndim(temperature) == 0:
         return temperature
     if len(temperature) != groups:
         raise ValueError(f"got {len(temperature)} temperatures for a model with {groups} latent groups; wanted one for each.")

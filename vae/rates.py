@@ -151,8 +151,9 @@ chain_rule = KL(_chain_rule)
 
     KL(q || p) = E_q(k) sum_i KL( q(k_i | x) || p(k_i | k_1 ... k_(i-1)) )
 
-unbiased, with less noise than `log_ratio`, and the closed form where the prior is independent too. Of a relaxed posterior it
-charges the classes that are mixed. Its gradient in q leaves out how k_i changes the conditionals after it. It needs no key.
+unbiased, as a rule with less noise than `log_ratio`, and the closed form where the prior is independent too. Of a relaxed
+posterior it charges the classes that are mixed. Its gradient in q leaves out how k_i changes the conditionals after it. It
+needs no key.
 """
 
 

@@ -60,3 +60,8 @@ class Settings(Mapping):
         """The inverse of `tree_flatten_with_keys`."""
         names, training = aux
         return cls(dict(zip(names, children, strict=True)), training=training)
+
+
+def as_evaluated(settings: Settings) -> Settings:
+    """The same numbers outside of training."""
+    return Settings(settings.values_by_name) if settings.training else settings

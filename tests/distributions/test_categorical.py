@@ -11,6 +11,8 @@ from scipy import stats
 from unchecked import unchecked
 
 from vae.distributions import Categorical
+from vae.distributions.categorical import at_temperature
+from vae.priors import sample_prior
 
 LOGITS = jnp.array([[0.3, -1.0, 2.0, 0.0], [1.0, 1.0, -4.0, 0.5], [1e4, -1e4, 0.0, 1e4]])
 
@@ -63,3 +65,13 @@ def test_data_space_is_structure():
     assert Categorical(LOGITS).data_space == "tokens"
     pixels = Categorical(LOGITS, data_space="uint8")
     assert jax.tree.unflatten(jax.tree.structure(pixels), jax.tree.leaves(pixels)).data_space == "uint8"
+
+
+def test_a_temperature_of_zero_takes_the_most_probable_class_and_one_between_sharpens():
+    logits, key = jnp.array([[1.0, 3.0, 2.0, -1.0]]), jax.random.key(0)
+    for zero in (0.0, jnp.zeros(())):
+        assert sample_prior(Categorical(logits), key, zero).tolist() == [1]
+    half = jax.nn.softmax(at_temperature(logits, jnp.array(0.5)))
+    np.testing.assert_allclose(half, jax.nn.softmax(logits) ** 2 / jnp.sum(jax.nn.softmax(logits) ** 2), rtol=1e-5)
+    with pytest.raises(ValueError, match=r"the temperature is -1\.0; wanted 0 or more"):
+        sample_prior(Categorical(logits), key, -1.0)

@@ -60,3 +60,10 @@ def test_pairs_are_wanted():
     with pytest.raises(ValueError, match="NaN or infinite"):
         fitted_turn([0.0, np.nan], [0.0, 1.0])
     assert circular_correlation([1.0, 1.0], [2.0, 2.0]) == 0.0
+
+
+@pytest.mark.parametrize("number", [2, 10, 500])
+def test_one_angle_against_others_has_no_correlation(number):
+    spread = np.random.default_rng(number).uniform(-np.pi, np.pi, number)
+    assert circular_correlation(np.full(number, 0.3), spread) == 0.0
+    assert circular_correlation(np.full(number, 0.3), np.full(number, 0.7)) == 0.0

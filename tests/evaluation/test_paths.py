@@ -132,3 +132,12 @@ def test_an_interpolation_takes_the_way_of_its_latent_space():
         between(trained, (start,), (end,), 5, [paths.straight] * 2)
     with pytest.raises(ValueError, match="steps is 1; wanted at least 2"):
         between(trained, (start,), (end,), 1)
+
+
+def test_a_great_circle_of_one_dimension_is_a_line_and_nearly_opposite_points_stay_on_the_sphere():
+    places = jnp.linspace(0.0, 1.0, 5)
+    np.testing.assert_allclose(paths.norm_preserving(jnp.array([1.0]), jnp.array([-3.0]), places)[:, 0], [1, 0, -1, -2, -3])
+    start = jax.random.normal(jax.random.key(0), (50,))
+    start = start / jnp.linalg.norm(start)
+    end = -start + 3e-7 * jax.random.normal(jax.random.key(1), (50,))
+    np.testing.assert_allclose(jnp.linalg.norm(paths.great_circle(start, end, places), axis=-1), 1.0, atol=1e-4)

@@ -14,7 +14,7 @@ def test_the_weights_are_those_of_a_sum_over_all_images():
     size = m2.data.train["unlabelled"].size
     assert m2.data.train["labelled"].size == 100
     assert m2.settings["labelled"] * size == pytest.approx(100)
-    assert m2.settings["classification"] == pytest.approx(0.1 * size)
+    assert m2.settings["labelled"] * m2.settings["classification"] == pytest.approx(0.1), "alpha times a mean over the labelled"
     assert found["100 labels alone"].data.train.size == 100
 
 

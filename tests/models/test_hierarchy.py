@@ -13,6 +13,7 @@ from vae.distributions import AtSample, Normal
 from vae.models import Conditional, Link, TopDownGroup, bottom_up_chain, precision_weighted, top_down_hierarchy
 from vae.models.hierarchy import as_inferred
 from vae.objectives import analytic, doubly_reparameterised, importance_weighted, log_ratio, log_weight, sticking_the_landing
+from vae.objectives.estimators import frozen_posterior
 from vae.rates import ClosedForm
 from vae.settings import Settings
 from vae.types import Batch, Carried, Family, Network
@@ -178,6 +179,23 @@ def test_a_chain_of_one_link_is_the_variational_autoencoder():
     found, wanted = drawn(one, own, own_state, x, KEY, z), drawn(plain, params, state, x, KEY, z)
     assert_array_equal(log_weight(found, x), log_weight(wanted, x))
     assert_array_equal(analytic(found.latents[0]), analytic(wanted.latents[0]))
+
+
+def test_an_estimator_that_stops_the_posterior_leaves_the_pseudo_inputs_of_a_chain_their_encoder():
+    posterior, likelihood = posteriors.normal(2), likelihoods.normal((3,))
+    up, down = networks.mlp((4,), posterior.outputs), networks.mlp((4,), likelihood.outputs)
+    data = vae.Data((3,), "real")
+    prior = priors.vamp((3,), 3)
+    chain = bottom_up_chain([Link(Conditional(up, posterior), Conditional(down, likelihood))], prior, data)
+    params, state = chain.init(KEY)
+
+    def log_prior(encoder):
+        own = frozen_posterior(params | {"posterior": encoder})
+        trace = chain.infer(own, state, jnp.ones(3), (), Settings())(KEY, (jnp.array([0.2, -0.7]),))
+        return trace.latents[0].prior.log_prob(trace.latents[0].value)
+
+    gradient = jax.grad(log_prior)(params["posterior"])
+    assert max(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(gradient)) > 0.0
 
 
 @pytest.mark.parametrize(("log_std", "other"), [(0.3, -0.4), (-12.0, 12.0), (14.0, -14.0), (3.0, 3.0)])

@@ -68,6 +68,8 @@ def test_heads_that_start_at_zero_and_the_sum_of_maps():
     maps, z = normal(3, 3, 4), normal(3, 3, 2)
     head = block_of_maps(6, 2, last_scale=0.0)
     assert_array_equal(run(head, head.init(KEY, (maps, maps))[0], (maps, maps)), np.zeros((3, 3, 6)))
+    alike = block_of_maps(4, 2, last_scale=0.0)
+    assert_array_equal(run(alike, alike.init(KEY, maps)[0], maps), np.zeros((3, 3, 4)), "no shortcut of as many channels")
     far, near = (joined_maps(4, 2, (6, 5), blocks) for blocks in (1, 10_000))
     changes = [run(net, net.init(KEY, (maps, z))[0], (maps, z)) - repeated_to(jnp.asarray(maps), (6, 5)) for net in (far, near)]
     assert_allclose(np.std(changes[1]) / np.std(changes[0]), 0.01, rtol=0.3, err_msg="each of n blocks adds 1 / sqrt(n)")

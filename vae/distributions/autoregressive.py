@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, PyTree
 
 from vae.distributions.base import DataSpace, distribution, require_value, static_field
-from vae.distributions.categorical import Categorical
+from vae.distributions.categorical import Categorical, at_temperature
 
 
 @runtime_checkable
@@ -61,7 +61,7 @@ class Autoregressive:
     def given(self, value: Integer[Array, "*event"]) -> Categorical:
         """The conditional of every component given those before it in `value`: independent ones, whose log p(value) is ours."""
         require_value(self, value, self.network.shape)
-        return Categorical(self.network.logits(self.params, jnp.asarray(value), self.context) / self.temperature)
+        return Categorical(at_temperature(self.network.logits(self.params, jnp.asarray(value), self.context), self.temperature))
 
     def sample(self, key: Array) -> Integer[Array, "*event"]:
         """One value, component after component."""

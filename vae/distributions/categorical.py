@@ -1,6 +1,6 @@
 """Independent variables that each take one of K values, parameterised by logits."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -81,3 +81,16 @@ def require_classes(family: str, logits: Array) -> None:
         raise ValueError(
             f"{family} got logits of shape {shape_of(logits)}; wanted (..., K) with the K classes on the last axis."
         )
+
+
+def at_temperature(logits: Float[Array, "*event classes"], temperature: Any) -> Float[Array, "*event classes"]:
+    """Logits of p^(1 / T), normalised; at T = 0 all mass is on the most probable class, shared by equal ones.
+
+    >>> at_temperature(jnp.array([1.0, 3.0, 2.0]), 0.0).tolist()
+    [-inf, 0.0, -inf]
+    """
+    if isinstance(temperature, int | float) and temperature == 1:
+        return logits
+    warm = jnp.asarray(temperature) > 0
+    most = jnp.where(logits == jnp.max(logits, axis=-1, keepdims=True), 0.0, -jnp.inf)
+    return jnp.where(warm, logits / jnp.where(warm, temperature, 1.0), most)

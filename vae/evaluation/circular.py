@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike
 
 from vae.evaluation.arrays import finite_array
 
+CONSTANT = 1e-12
+"""Mean squared sine from the centre under which angles are one angle, but for rounding."""
+
 
 def circular_correlation(first: ArrayLike, second: ArrayLike) -> float:
     """The circular correlation coefficient of pairs of angles.
@@ -26,8 +29,10 @@ def circular_correlation(first: ArrayLike, second: ArrayLike) -> float:
     a, b = _pairs(first, second)
     difference, total = np.sum(np.exp(1j * (a - b))), np.sum(np.exp(1j * (a + b)))
     centre = 0.5 * (np.angle(total) + np.angle(difference)), 0.5 * (np.angle(total) - np.angle(difference))
-    spread = np.sum(np.square(np.sin(a - centre[0]))) * np.sum(np.square(np.sin(b - centre[1])))
-    return float(0.5 * (np.abs(difference) - np.abs(total)) / np.sqrt(spread)) if spread > 0 else 0.0
+    spreads = [np.sum(np.square(np.sin(angles - middle))) for angles, middle in zip((a, b), centre, strict=True)]
+    if min(spreads) <= CONSTANT * len(a):
+        return 0.0
+    return float(np.clip(0.5 * (np.abs(difference) - np.abs(total)) / np.sqrt(np.prod(spreads)), -1.0, 1.0))
 
 
 class Turn(NamedTuple):

@@ -59,12 +59,13 @@ def rate_of_groups(
 
     Raises ValueError for a model with more groups.
     """
+    held = tuple(rates) if isinstance(rates, Sequence) else rates
 
     def score(trained: Trained, examples: Examples) -> dict[str, float]:
         x, context = jax.tree.map(lambda leaf: leaf[:limit], (examples.x, examples.context))
         found = [
             float(jnp.sum(rate)) / len(rate)
-            for rate in elbo_terms(trained, x, jax.random.key(0), context=context, rates=rates).rates
+            for rate in elbo_terms(trained, x, jax.random.key(0), context=context, rates=held).rates
         ]
         if len(found) > groups:
             raise ValueError(f"the model has {len(found)} latent groups, more than the {groups} that numbers are wanted of.")

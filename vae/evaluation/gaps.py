@@ -20,7 +20,7 @@ from vae.evaluation.rows import checked
 from vae.objectives import sticking_the_landing
 from vae.objectives.estimators import frozen_posterior, scored
 from vae.trained import Trained
-from vae.types import Key, PyTree
+from vae.types import PRIOR_ENCODER, Key, PyTree
 
 FIT_STEPS = 400
 SETTLING_ADAM = optax.adam(optax.cosine_decay_schedule(3e-3, FIT_STEPS))
@@ -144,10 +144,12 @@ def fitted_log_weights(
     if steps < 0 or samples < 1 or score_samples < 1:
         raise ValueError(f"got {steps} steps of {samples} samples and {score_samples} to score; wanted at least 0, 1 and 1.")
     step_key, score_key = jax.random.split(key)
+    held = {PRIOR_ENCODER: trained.params["posterior"]}  # a prior that is made of the encoder stays as it is
 
     def bound(posterior, key, samples):
-        own = trained.params | {"posterior": posterior}
-        drawing = (trained.replace(params=params).infer(x, context) for params in (own, frozen_posterior(own)))
+        own = {**trained.params, "posterior": posterior, **held}
+        frozen = {**frozen_posterior(own), **held}
+        drawing = (trained.replace(params=params).infer(x, context) for params in (own, frozen))
         draw, frozen_draw = (scored(each, x) for each in drawing)
         value, drawn = sticking_the_landing(jnp.mean, draw, frozen_draw, jax.random.split(key, samples))
         return value, drawn.log_weight

@@ -33,7 +33,7 @@ from vae.types import Latent, PyTree
 
 Path = Callable[[PyTree, PyTree, Float[Array, "steps"]], PyTree]
 
-PARALLEL = 1e-6
+PARALLEL = 1e-5
 
 
 def straight(start: PyTree, end: PyTree, places: Float[Array, "steps"]) -> PyTree:
@@ -69,6 +69,8 @@ def great_circle(
     On the unit sphere; with unit=False times the norm (1 - t) |a| + t |b|, see `norm_preserving`. Between opposite points,
     where no way is shorter, one is chosen. (Shoemake 1985.)
     """
+    if start.shape[-1] == 1:
+        return straight(start, end, places)  # a line has no way round
     norms = [jnp.linalg.norm(each, axis=-1, keepdims=True) for each in (start, end)]
     u, towards = (each / jnp.maximum(norm, PARALLEL) for each, norm in zip((start, end), norms, strict=True))
     cosine = jnp.sum(u * towards, axis=-1, keepdims=True)
@@ -77,7 +79,8 @@ def great_circle(
     axis = jax.nn.one_hot(jnp.argmin(jnp.abs(u), axis=-1), u.shape[-1], dtype=u.dtype)
     any_way = axis - jnp.sum(axis * u, axis=-1, keepdims=True) * u
     v = jnp.where(sine > PARALLEL, across, any_way)
-    v = v / jnp.linalg.norm(v, axis=-1, keepdims=True)
+    v = v - jnp.sum(v * u, axis=-1, keepdims=True) * u  # what rounding has left along u
+    v = v / jnp.maximum(jnp.linalg.norm(v, axis=-1, keepdims=True), PARALLEL)
     t = along(places, start)
     angle = t * jnp.arctan2(sine, cosine)[None]
     way = jnp.cos(angle) * u[None] + jnp.sin(angle) * v[None]

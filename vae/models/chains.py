@@ -13,9 +13,9 @@ from vae.models.conditionals import Conditional, applied, initialised, require_a
 from vae.models.group import given, latent_group
 from vae.models.latent import STORED, state_after_batch, value_like
 from vae.priors import sample_prior, temperature_of
-from vae.settings import Settings
+from vae.settings import Settings, as_evaluated
 from vae.spec import Data
-from vae.types import Key, Latent, Model, Params, Prior, PyTree, Trace
+from vae.types import PRIOR_ENCODER, Key, Latent, Model, Params, Prior, PyTree, Trace
 
 
 class Link(NamedTuple):
@@ -105,10 +105,11 @@ def above_in(
 
 
 def top_prior(parts: Chain, params: Params, state: PyTree, context: PyTree, settings: Settings) -> Distribution:
-    """p(z_L)."""
+    """p(z_L), which may be built from posteriors of pseudo-inputs, see `vae.models.latent.prior_of`."""
+    encoder = params | {"posterior": params.get(PRIOR_ENCODER, params["posterior"])}
 
     def encode(below: PyTree) -> Distribution:
-        return above_in(parts, "posterior", len(parts.links) - 1, params, state, below, context, settings)[0]
+        return above_in(parts, "posterior", len(parts.links) - 1, encoder, state, below, context, as_evaluated(settings))[0]
 
     return parts.prior.build(params["generative"]["prior"], context, encode)
 

@@ -17,7 +17,7 @@ from vae.networks import mlp as mlp_network
 from vae.requirements import require
 from vae.settings import Settings
 from vae.spec import GIVEN, Data, given_of, may_be_missing
-from vae.types import Family, Key, Model, Network, Params, Prior, PyTree, Trace
+from vae.types import PRIOR_ENCODER, Family, Key, Model, Network, Params, Prior, PyTree, Trace
 
 
 def labelled(model: Model, classifier: Network, classes: int, data: Data, prior: Prior | None = None) -> Model:
@@ -50,7 +50,7 @@ def labelled(model: Model, classifier: Network, classes: int, data: Data, prior:
         return params, {"classifier": network_state, "model": state}
 
     def within(params: Params) -> Params:
-        return {player: own["model"] for player, own in params.items() if player in ("posterior", "generative")}
+        return {player: own["model"] for player, own in params.items() if player in ("posterior", "generative", PRIOR_ENCODER)}
 
     def prior_of_class(params: Params, context: PyTree) -> Distribution:
         return of_class.build(params["generative"]["label"], context, no_encoder)
@@ -73,9 +73,11 @@ def labelled(model: Model, classifier: Network, classes: int, data: Data, prior:
     def drawn(params: Params, state: PyTree, key: Key, context: PyTree = (), values: tuple = (), temperature=1.0) -> tuple:
         label_key, rest_key = jax.random.split(key)
         kept = given(values, 0)
-        y = prior_of_class(params, context).sample(label_key) if kept is None else kept
+        several = isinstance(temperature, Sequence)
+        own, rest = (temperature[0], temperature[1:]) if several else (temperature, temperature)
+        y = priors.sample_prior(prior_of_class(params, context), label_key, own) if kept is None else kept
         seen = beside(context, one_hot(y))
-        return y, *model.prior(within(params), state["model"], rest_key, seen, values[1:], temperature)
+        return y, *model.prior(within(params), state["model"], rest_key, seen, values[1:], rest)
 
     def decode(params: Params, state: PyTree, values: tuple, context: PyTree = ()) -> Distribution:
         return model.decode(within(params), state["model"], values[1:], beside(context, one_hot(values[0])))

@@ -10,8 +10,8 @@ from jaxtyping import Array
 
 from vae.distributions.base import Distribution
 from vae.models.group import given, latent_group
-from vae.priors import sample_prior
-from vae.settings import Settings
+from vae.priors import sample_prior, temperature_of
+from vae.settings import Settings, as_evaluated
 from vae.spec import Data
 from vae.types import PRIOR_ENCODER, Family, Key, Model, Network, Params, Prior, PyTree, Trace
 
@@ -110,11 +110,14 @@ def encoded(
 
 
 def prior_of(parts: Parts, params: Params, state: PyTree, context: PyTree, settings: Settings) -> Distribution:
-    """p(z | c), which may be built from posteriors of pseudo-inputs, with the encoder's parameters at `PRIOR_ENCODER`."""
+    """p(z | c), which may be built from posteriors of pseudo-inputs, with the encoder's parameters at `PRIOR_ENCODER`.
+
+    Pseudo-inputs are no batch: batch normalisation takes its running averages for them, in training too.
+    """
     encoder = params | {"posterior": params.get(PRIOR_ENCODER, params["posterior"])}
 
     def pseudo_posterior(x):
-        return encoded(parts, encoder, state, x, context, settings)[0]
+        return encoded(parts, encoder, state, x, context, as_evaluated(settings))[0]
 
     return parts.prior.build(params["generative"]["prior"], context, pseudo_posterior)
 
@@ -148,7 +151,9 @@ def drawn_from_prior(
 ) -> tuple:
     """z from p(z | c), or the z that is given."""
     kept = given(values, 0)
-    return (sample_prior(prior_of(parts, params, state, context, Settings()), key, temperature) if kept is None else kept,)
+    if kept is not None:
+        return (kept,)
+    return (sample_prior(prior_of(parts, params, state, context, Settings()), key, temperature_of(temperature, 0, 1)),)
 
 
 def decoded(parts: Parts, params: Params, state: PyTree, values: tuple, context: PyTree = ()) -> Distribution:

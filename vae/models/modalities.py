@@ -14,7 +14,7 @@ from vae.models.latent import STORED, value_like
 from vae.models.seen import Seen, for_data
 from vae.networks import conv_decoder, conv_encoder
 from vae.networks import mlp as mlp_network
-from vae.priors import sample_prior
+from vae.priors import sample_prior, temperature_of
 from vae.requirements import require, require_function_of_inputs
 from vae.settings import Settings
 from vae.spec import Data
@@ -112,8 +112,9 @@ def informed(groups: Sequence[Informed], decoder: Network, likelihood: Family, d
 
     def prior(params: Params, state: PyTree, key: Key, context: PyTree = (), values: tuple = (), temperature=1.0) -> tuple:
         keys, known = jax.random.split(key, len(groups)), [given(values, i) for i in range(len(groups))]
-        drawn = zip(known, priors_of(params, context), keys, strict=True)
-        return tuple(sample_prior(p, k, temperature) if kept is None else kept for kept, p, k in drawn)
+        at = [temperature_of(temperature, i, len(groups)) for i in range(len(groups))]
+        drawn = zip(known, priors_of(params, context), keys, at, strict=True)
+        return tuple(sample_prior(p, k, own) if kept is None else kept for kept, p, k, own in drawn)
 
     def decode(params: Params, state: PyTree, values: tuple, context: PyTree = ()) -> Distribution:
         code = jnp.concatenate([jnp.ravel(value) for value in values])

@@ -43,7 +43,7 @@ def masked_decoder(hidden: Sequence[int], family: Family, features: int, activat
         params = {
             "mask": jax.random.normal(mask_key, (features, *z.shape)),
             "shared": shared,
-            "readout": glorot_uniform()(readout_key, (features, numbers, width)),
+            "readout": jax.vmap(lambda key: glorot_uniform()(key, (numbers, width)))(jax.random.split(readout_key, features)),
             "bias": jnp.broadcast_to(jnp.asarray(bias, jnp.float32), (outputs,)).reshape(numbers, features),
         }
         return params, state

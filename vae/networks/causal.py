@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Integer, PyTree
 
+from vae.distributions.categorical import at_temperature
 from vae.networks.base import checked_sizes, flatten
 from vae.networks.initialisers import glorot_uniform
 from vae.requirements import require
@@ -137,7 +138,7 @@ def over_grid(trunk: Trunk, grid: tuple[int, ...], depth: int, codes: int, width
         for d, own in enumerate(jax.random.split(key, depth)):
             features = norm(params["norm"], hidden + seen)
             scores = features @ params["head"]["kernel"][d] + params["head"]["bias"][d]
-            drawn.append(jax.random.categorical(own, scores / temperature).astype(jnp.int32))
+            drawn.append(jax.random.categorical(own, at_temperature(scores, temperature)).astype(jnp.int32))
             seen = seen + params["embedding"][d, drawn[-1]]
         return jnp.stack(drawn), seen
 

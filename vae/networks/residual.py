@@ -95,11 +95,15 @@ class Filter(nn.Module):
 
 
 class Residual(nn.Module):
-    """A block, see above: from any number of channels to `channels`, added to its input where these are as many."""
+    """A block, see above: from any number of channels to `channels`, added to its input where these are as many.
+
+    shortcut: False for a head, whose outputs are no maps and start where its last layer does.
+    """
 
     channels: int
     middle: int
     last_scale: float
+    shortcut: bool = True
 
     @nn.compact
     def __call__(self, maps: Float[Array, "height width inputs"]) -> Float[Array, "height width channels"]:
@@ -109,7 +113,7 @@ class Residual(nn.Module):
         for _ in range(2):
             found = Filter(self.middle, side, scaled(1.0))(jax.nn.gelu(found))
         found = nn.Dense(self.channels, kernel_init=scaled(self.last_scale))(jax.nn.gelu(found))
-        return maps + found if maps.shape == found.shape else found
+        return maps + found if self.shortcut and maps.shape == found.shape else found
 
 
 def averaged(maps: Float[Array, "height width channels"]) -> Float[Array, "half_height half_width channels"]:
@@ -174,7 +178,8 @@ class _Block(nn.Module):
 
     @nn.compact
     def __call__(self, inputs: PyTree, context: PyTree = ()) -> Float[Array, "height width channels"]:
-        return Residual(self.channels, self.middle, self.last_scale)(jnp.concatenate(jax.tree.leaves(inputs), axis=-1))
+        joined = jnp.concatenate(jax.tree.leaves(inputs), axis=-1)
+        return Residual(self.channels, self.middle, self.last_scale, shortcut=False)(joined)
 
 
 class _Join(nn.Module):

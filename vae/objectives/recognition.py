@@ -15,8 +15,8 @@ def classification(level: float = 1.0, name: str = "classification") -> Regulari
         vae.elbo(regularisers=[objectives.classification()])
 
     Where a value is known its posterior takes no part in the bound, and would learn nothing from the examples that have one.
-    The weight is the setting of that name; 0.1 times the number of all examples for each labelled one in the paper, whose loss
-    is a sum over examples and not a mean. (Kingma et al. 2014, eq. 9.)
+    The weight is the setting of that name. In the paper alpha = 0.1 N weighs a mean over the L labelled examples beside a sum
+    over all N, that is 0.1 N / L for each of them. (Kingma et al. 2014, eq. 9.)
 
     Raises ValueError for a batch in which nothing is observed.
     """

@@ -55,12 +55,12 @@ class Quantiser(NamedTuple):
 def straight_through(vectors: Float[Array, "*shape"], codes: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """The codes, with the gradient of the vectors:
 
-        y = v + stop(c - v)
+        y = stop(c) + v - stop(v)
 
-    so that what the decoder asks of its input reaches the encoder as if nothing had been rounded, and the codebook not at all.
-    (van den Oord et al. 2017, section 3.2; Bengio et al. 2013.)
+    so that what the decoder asks of its input reaches the encoder as if nothing had been rounded, and the codebook not at all;
+    bit for bit the codes, however large the vectors are. (van den Oord et al. 2017, section 3.2; Bengio et al. 2013.)
     """
-    return vectors + jax.lax.stop_gradient(codes - vectors)
+    return jax.lax.stop_gradient(codes) + (vectors - jax.lax.stop_gradient(vectors))
 
 
 def pinned(

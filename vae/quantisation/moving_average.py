@@ -20,6 +20,8 @@ def by_moving_average(
         N_k <- g N_k + (1 - g) n_k,    m_k <- g m_k + (1 - g) s_k,    e_k = m_k / N'_k
         N'_k = (N_k + c) / (sum_j N_j + K c) * sum_j N_j                          (van den Oord et al. 2017, appendix A.1)
 
+    A code to which a batch assigns nothing stays where it is: N_k and m_k fall alike, and no smoothing pulls it to 0.
+
     codes:      K.
     decay:      g.
     commitment: b of the penalty b | v - stop(e_k) |^2 where the run has no setting "commitment".
@@ -56,8 +58,10 @@ def by_moving_average(
         count = decay * state["count"] + (1.0 - decay) * jnp.sum(assignment, axis=0)
         summed = jnp.matmul(assignment.T, vectors, precision="highest")
         total = decay * state["total"] + (1.0 - decay) * summed
-        count, total = revived(count, total, vectors, revive, key)
-        return {"codebook": total / smoothed(count, smoothing)[:, None], "count": count, "total": total}
+        alive, total = revived(count, total, vectors, revive, key)
+        moved = (jnp.sum(assignment, axis=0) > 0) | (alive != count)
+        codebook = jnp.where(moved[:, None], total / smoothed(alive, smoothing)[:, None], state["codebook"])
+        return {"codebook": codebook, "count": alive, "total": total}
 
     return Quantiser(dim, dim, 1, codes, init, assign, lookup, update)
 

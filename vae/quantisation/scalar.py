@@ -40,6 +40,7 @@ def finite_scalar(levels: Sequence[int]) -> Quantiser:
     def assign(params: PyTree, state: PyTree, vectors: Array, settings: Settings) -> Assigned:
         bounded = slope * jnp.tanh(as_vectors(vectors) + start) - below
         digits = jnp.rint(bounded).astype(jnp.int32) + jnp.asarray(widths, jnp.int32)[None]
+        digits = jnp.clip(digits, 0, jnp.asarray(sizes - 1, jnp.int32)[None])  # of a thousand levels and more h_i is too large
         index = jnp.sum(digits * jnp.asarray(basis, jnp.int32)[None], axis=1, dtype=jnp.int32)[:, None]
         return pinned(index, bounded / unit, lambda value: lookup(params, state, value))
 

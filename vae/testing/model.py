@@ -18,6 +18,7 @@ from vae.testing.passes import Tried, can_be_given, passes, scores, shapes
 from vae.types import Key, Latent, Model, Objective, Params, PyTree, Trace
 
 PLAYERS = {"posterior", "generative"}
+FEWEST = 64
 DENSITIES = (
     *("own density", "given", "decode", "own draws", "KL", "bound"),
     *("prior samples", "prior moments", "temperature", "importance sampling"),
@@ -94,6 +95,8 @@ def check_model(
     """
     if unknown := sorted(set(skip) - set(CHECKS)):
         raise ValueError(f"check_model is to skip {', '.join(unknown)}; wanted some of {', '.join(CHECKS)}.")
+    if samples < FEWEST:
+        raise ValueError(f"samples is {samples}; wanted at least {FEWEST}, of which bounds of several sizes are made.")
     allowance = Allowance("the model", skip)
     init_key, single_key, passes_key, train_key = jax.random.split(key, 4)
     tried = tried_on(allowance, model, x, context, settings, init_key, noise)
