@@ -7,14 +7,13 @@ import jax
 import numpy as np
 from jaxtyping import Array, Integer
 
-from vae.distributions.autoregressive import Autoregressive
-from vae.distributions.categorical import Categorical
 from vae.evaluation.aggregate import codebook_perplexity
 from vae.evaluation.batches import map_examples
 from vae.evaluation.latents import structure_of
 from vae.evaluation.rows import checked
+from vae.models.group import classes_of
 from vae.trained import Trained
-from vae.types import Key, Latent, PyTree, Trace
+from vae.types import Key, PyTree, Trace
 
 
 class CodeUsage(NamedTuple):
@@ -62,12 +61,5 @@ def _codes(
 
 def code_groups(trace: Trace) -> dict[int, int]:
     """How many codes each group has that has any, by the number of the group; shapes are enough."""
-    found = {group: number_of_codes(latent) for group, latent in enumerate(trace.latents)}
+    found = {group: classes_of(latent) for group, latent in enumerate(trace.latents)}
     return {group: codes for group, codes in found.items() if codes is not None}
-
-
-def number_of_codes(latent: Latent) -> int | None:
-    """How many codes a group has, None where its values are no codes."""
-    if isinstance(latent.prior, Autoregressive):
-        return latent.prior.network.codes
-    return latent.prior.logits.shape[-1] if isinstance(latent.prior, Categorical) else None

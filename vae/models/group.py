@@ -2,7 +2,7 @@
 
 from jaxtyping import PyTree
 
-from vae.distributions import AtSample, Categorical
+from vae.distributions import AtSample, Autoregressive, Categorical
 from vae.distributions.base import Distribution
 from vae.types import Key, Latent
 
@@ -38,11 +38,13 @@ def given(values: tuple, index: int) -> PyTree | None:
 
 
 def classes_of(latent: Latent) -> int | None:
-    """How many classes a group under a `Categorical` prior has, None under another; shapes are enough.
+    """How many classes a group under a `Categorical` or `Autoregressive` prior has, None under another; shapes are enough.
 
     >>> import jax, jax.numpy as jnp
     >>> classes_of(latent_group(Categorical(jnp.zeros(3)), Categorical(jnp.zeros(3)), jax.random.key(0)))
     3
     """
     prior = latent.prior.base if isinstance(latent.prior, AtSample) else latent.prior
+    if isinstance(prior, Autoregressive):
+        return prior.network.codes
     return prior.logits.shape[-1] if isinstance(prior, Categorical) else None

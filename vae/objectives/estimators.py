@@ -123,8 +123,9 @@ def doubly_reparameterised(bound: Bound, draw: Draw, frozen_draw: Draw, keys: Ar
         sum_k [ c_k - d c_k / d log w_k ] (d log w_k / d z_k) (d z_k / d phi)
 
     which is unbiased for every bound; for IWAE c_k = softmax(log w)_k and the bracket is c_k^2 (Tucker et al. 2019, eq. 8), so
-    that the signal-to-noise ratio does not fall with the number of samples. The generative parameters get the usual gradient.
-    The second derivatives take K^2 numbers per example.
+    that the signal-to-noise ratio does not fall with the number of samples. The generative parameters get the usual gradient,
+    where the posterior does not read them: for K > 1 theirs is biased in a ladder or another top-down model, whose posterior is
+    built on its prior; take `reparameterised` there. The second derivatives take K^2 numbers per example.
     """
     first = jax.vmap(draw)(keys)
     factors = path_factors(bound, jax.lax.stop_gradient(first.log_weight))
