@@ -12,7 +12,15 @@ from vae import likelihoods, networks, posteriors, priors
 from vae.distributions import AtSample, Normal
 from vae.models import Conditional, Link, TopDownGroup, bottom_up_chain, precision_weighted, top_down_hierarchy
 from vae.models.hierarchy import as_inferred
-from vae.objectives import analytic, doubly_reparameterised, importance_weighted, log_ratio, log_weight, sticking_the_landing
+from vae.objectives import (
+    analytic,
+    doubly_reparameterised,
+    importance_weighted,
+    log_ratio,
+    log_weight,
+    reparameterised,
+    sticking_the_landing,
+)
 from vae.objectives.estimators import frozen_posterior
 from vae.rates import ClosedForm
 from vae.settings import Settings
@@ -51,15 +59,15 @@ def chain(upper_slope=Z2_GIVEN_Z1 * A / T**2):
     return bottom_up_chain([lower, upper], priors.normal(1), DATA)
 
 
-def ladder(slope=Z2_GIVEN_X * A / (T**2 + S**2)):
-    """The same with q(z2 | x) and q(z1 | x, z2), the product of what x says, N(x, S^2), and of p(z1 | z2): exact too."""
+def ladder(slope=Z2_GIVEN_X * A / (T**2 + S**2), doubt=S**2):
+    """The same with q(z2 | x) and q(z1 | x, z2), the product of what x says, N(x, doubt), and of p(z1 | z2): exact too."""
     nothing = networks.from_function(lambda inputs, context: ())
     zero = networks.from_function(lambda inputs, context: jnp.zeros(1))
     value = networks.from_function(lambda inputs, context: inputs[1])
     top = TopDownGroup(Conditional(zero, gaussian(1.0)), Conditional(linear(slope), gaussian(Z2_GIVEN_X)), value)
     evidence = networks.from_function(lambda inputs, context: inputs[0])
     lower = TopDownGroup(
-        Conditional(linear(A), gaussian(T**2)), Conditional(evidence, gaussian(S**2)), value, precision_weighted
+        Conditional(linear(A), gaussian(T**2)), Conditional(evidence, gaussian(doubt)), value, precision_weighted
     )
     encoder = networks.from_function(lambda x, context: (x, x))
     return top_down_hierarchy(encoder, nothing, [top, lower], Conditional(linear(1.0), gaussian(S**2)), DATA)
@@ -128,6 +136,26 @@ def test_gradients_of_an_exact_posterior_vanish_sample_by_sample(exact, estimato
     gradients = jax.jit(jax.grad(loss))(params)
     assert max(float(jnp.max(jnp.abs(g))) for g in jax.tree.leaves(gradients["posterior"])) < 1e-5
     assert max(float(jnp.max(jnp.abs(g))) for g in jax.tree.leaves(gradients["generative"])) > 1e-2
+
+
+@pytest.mark.parametrize(("estimator", "samples"), [(doubly_reparameterised, 3), (sticking_the_landing, 1)])
+@pytest.mark.parametrize("model", [chain(0.2), ladder(doubt=4.0)], ids=["chain", "ladder"])
+def test_estimators_are_unbiased_for_every_parameter_of_a_wrong_posterior(model, estimator, samples):
+    """20,000 keys in pairs. The ladder's posterior reads the slope of its prior, which DReG has to treat as it does its own."""
+    params, state = model.init(KEY)
+    batch = Batch(X[:2], (), jnp.ones(2))
+
+    def gradients(chosen):
+        objective = importance_weighted(samples, chosen, monitors=())
+
+        def loss(params, key):
+            return objective.loss(params, Carried(state, ()), key, batch, Settings(training=True), model)[0]
+
+        found = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(params, jax.random.split(KEY, 20_000))
+        return np.stack([np.ravel(leaf) for leaf in jax.tree.leaves(found)])
+
+    apart = gradients(estimator) - gradients(reparameterised)
+    assert np.all(np.abs(apart.mean(axis=1)) < 4.5 * apart.std(axis=1) / np.sqrt(apart.shape[1]) + 1e-5)
 
 
 def test_values_given_are_kept_and_scored_and_the_others_drawn(exact):

@@ -18,7 +18,7 @@ from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import Evidence
 from vae.evaluation.rows import checked
 from vae.objectives import sticking_the_landing
-from vae.objectives.estimators import frozen_posterior, scored
+from vae.objectives.estimators import frozen, scored
 from vae.trained import Trained
 from vae.types import PRIOR_ENCODER, Key, PyTree
 
@@ -146,11 +146,12 @@ def fitted_log_weights(
     step_key, score_key = jax.random.split(key)
     held = {PRIOR_ENCODER: trained.params["posterior"]}  # a prior that is made of the encoder stays as it is
 
+    def infer(params):
+        return trained.replace(params={**params, **held}).infer(x, context)
+
     def bound(posterior, key, samples):
-        own = {**trained.params, "posterior": posterior, **held}
-        frozen = {**frozen_posterior(own), **held}
-        drawing = (trained.replace(params=params).infer(x, context) for params in (own, frozen))
-        draw, frozen_draw = (scored(each, x) for each in drawing)
+        own = {**trained.params, "posterior": posterior}
+        draw, frozen_draw = (scored(each, x) for each in (infer(own), frozen(infer, own)))
         value, drawn = sticking_the_landing(jnp.mean, draw, frozen_draw, jax.random.split(key, samples))
         return value, drawn.log_weight
 

@@ -2,8 +2,9 @@
 
 An estimator maps (bound, draw, frozen_draw, keys) to the bound's value and its `Scored` samples with a leading axis, one per
 key; `bound` maps their log weights to a number. All of them give the same value; how a gradient flows through it is what
-differs. `draw` scores with the posterior's parameters, `frozen_draw` with those parameters stopped: only the parameters, since
-a deeper group's density still depends on the sampled value of its ancestor (stopping whole distributions biases the gradient).
+differs. `draw` scores with the posterior's parameters, `frozen_draw` with all parameters stopped in log q: only the parameters,
+since a deeper group's density still depends on the sampled value of its ancestor (stopping whole distributions biases the
+gradient); and those of every player, since a posterior may read generative ones (a ladder's is built on its prior).
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from jaxtyping import Array, Float
 
 from vae.objectives.core import log_weight, require_path, terms_of
 from vae.rates import log_ratio
-from vae.types import PRIOR_ENCODER, Key, Params, PyTree, Terms
+from vae.types import PRIOR_ENCODER, Key, Params, PyTree, Terms, Trace
 
 ROWS_IN_FLIGHT = 1000
 """Rows of a batch of examples, each with several samples, that a network sees at once on a CPU."""
@@ -46,6 +47,23 @@ Estimator = Callable[[Bound, Draw, Draw, Array], tuple[Float[Array, ""], Scored]
 def frozen_posterior(params: Params) -> Params:
     """The parameters with those of the posterior stopped, but where a prior is made of it: see `PRIOR_ENCODER`."""
     return params | {"posterior": jax.lax.stop_gradient(params["posterior"]), PRIOR_ENCODER: params["posterior"]}
+
+
+def frozen(infer: Callable[[Params], Callable[..., Trace]], params: Params) -> Callable[..., Trace]:
+    """A model's draw with the parameters of p as they are and all of q stopped:
+
+        log w = log p(x, z; theta) - log q(z | x; stop(phi), stop(theta))
+
+    infer: parameters -> draw. The encoder is passed once more where such a draw is used, which a compiler sees to be the same.
+    """
+
+    def draw(key: Key, values: tuple = ()) -> Trace:
+        trace = infer(frozen_posterior(params))(key, values)
+        stopped = infer(jax.lax.stop_gradient(params))(key, values)
+        pairs = zip(trace.latents, stopped.latents, strict=True)
+        return trace._replace(latents=tuple(own._replace(log_q=other.log_q) for own, other in pairs))
+
+    return draw
 
 
 def scored(draw: Callable, x: PyTree) -> Draw:
@@ -118,14 +136,13 @@ def sticking_the_landing(bound: Bound, draw: Draw, frozen_draw: Draw, keys: Arra
 
 
 def doubly_reparameterised(bound: Bound, draw: Draw, frozen_draw: Draw, keys: Array) -> tuple[Float[Array, ""], Scored]:
-    """The score of the posterior, reparameterised once more. With c_k = d bound / d log w_k the posterior's gradient is
+    """The score of the posterior, reparameterised once more. With c_k = d bound / d log w_k the gradient through q is
 
         sum_k [ c_k - d c_k / d log w_k ] (d log w_k / d z_k) (d z_k / d phi)
 
     which is unbiased for every bound; for IWAE c_k = softmax(log w)_k and the bracket is c_k^2 (Tucker et al. 2019, eq. 8), so
-    that the signal-to-noise ratio does not fall with the number of samples. The generative parameters get the usual gradient,
-    where the posterior does not read them: for K > 1 theirs is biased in a ladder or another top-down model, whose posterior is
-    built on its prior; take `reparameterised` there. The second derivatives take K^2 numbers per example.
+    that the signal-to-noise ratio does not fall with the number of samples. phi are all parameters that q reads; those of p get
+    the usual gradient in p. The second derivatives take K^2 numbers per example.
     """
     first = jax.vmap(draw)(keys)
     factors = path_factors(bound, jax.lax.stop_gradient(first.log_weight))

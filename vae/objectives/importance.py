@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from vae.distributions import PointMass
 from vae.objectives.composition import MODEL_PENALTY, BatchLoss, compose
 from vae.objectives.core import batch_mean
-from vae.objectives.estimators import Estimator, frozen_posterior, reparameterised, scored
+from vae.objectives.estimators import Estimator, frozen, reparameterised, scored
 from vae.objectives.monitors import Monitor, collapse
 from vae.objectives.penalties import Regulariser
 from vae.rates import log_ratio
@@ -151,17 +151,18 @@ def multi_sample(
     monitors:         as in `elbo`.
 
     The reported terms are those of the ELBO with sampled rates, averaged over the samples; the bound itself is the metric
-    "bound". Raises TypeError for a posterior without a density, for one without a path unless the estimator is "
-    "`score_function`,
-    and for several samples of posteriors that have but one; ValueError for fewer than one sample or group.
+    "bound". Raises TypeError for a posterior without a density, for one without a path unless the estimator is
+    `score_function`, and for several samples of posteriors that have but one; ValueError for fewer than one sample or group.
     """
     require(samples >= 1, f"samples is {samples}; wanted at least 1 importance sample.")
     require(groups >= 1, f"groups is {groups}; wanted at least 1 group of importance samples.")
 
     def score(params, state, key, x, context, settings, model):
-        infer = model.infer(params, state, x, context, settings)
-        draw = scored(infer, x)
-        frozen_draw = scored(model.infer(frozen_posterior(params), state, x, context, settings), x)
+        def infer_with(own):
+            return model.infer(own, state, x, context, settings)
+
+        infer = infer_with(params)
+        draw, frozen_draw = scored(infer, x), scored(frozen(infer_with, params), x)
         keys = jax.random.split(key, (groups, samples))
 
         def one_group(keys):
