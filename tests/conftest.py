@@ -45,6 +45,15 @@ def pytest_addoption(parser):
     parser.addoption("--optimised", action="store_true", help="compile every test as users' programs are: twice the time")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark the cases of a test slow that its mark `slow_but` does not name."""
+    for item in items:
+        kept = [name for mark in item.iter_markers("slow_but") for name in mark.args]
+        if kept and item.callspec.id not in kept:
+            item.add_marker("slow")
+
+
 @pytest.fixture(scope="session")
 def _fast_to_compile():
     """The best options that this jax knows."""

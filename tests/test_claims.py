@@ -113,6 +113,7 @@ def test_data_outside_a_likelihood_are_refused(space, likelihood):
     assert str(refused.value).startswith(sentence)
 
 
+@pytest.mark.slow
 def test_gray_pixels_under_a_bernoulli_are_a_score_in_training_validation_and_report():
     gray = vae.data.feed(GRAY, spec=Data(GRAY.shape[1:], "unit_interval"))
     model = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[8], likelihood="bernoulli")
@@ -136,6 +137,7 @@ def test_a_real_table_under_a_bernoulli_is_refused_before_training():
         vae.fit(experiment, host=HOST)
 
 
+@pytest.mark.slow
 def test_another_divergence_has_one_name_everywhere():
     objective = vae.elbo(rates=geometric_jensen_shannon())
     experiment = vae.Experiment(vae.data.Splits(X, X[:10]), toys.linear_gaussian(), 4, objective, settings=LEVELS)
@@ -206,6 +208,7 @@ def test_units_are_counted_by_variance_and_by_kl():
     assert (found["active_units"], found["active_units_by_kl"], found["latent_dimensions"]) == (2, 1, 2)
 
 
+@pytest.mark.slow
 def test_a_label_is_no_unit():
     model = toys.labelled()
     bits = (X > 0).astype(np.float32)

@@ -225,6 +225,7 @@ def test_path_gradients_vanish_at_the_exact_posterior(bottom_up, estimator, vani
     assert np.all(spread < 1e-5) if vanishes else np.all(spread > 1e-3)
 
 
+@pytest.mark.slow
 def test_doubly_reparameterised_gradient_is_unbiased_with_two_groups():
     """Against the total derivative, at a posterior that is off; stopping whole distributions instead would bias it."""
     model = toys.two_groups(bottom_up=True)
@@ -394,6 +395,7 @@ def test_a_step_without_a_finite_gradient_changes_nothing_and_is_counted():
     assert np.all(np.isfinite(np.concatenate([leaf.reshape(-1) for leaf in jax.tree.leaves(good.params)])))
 
 
+@pytest.mark.slow
 def test_padding_is_exact():
     """An example of weight zero changes neither loss nor gradient, whatever it holds."""
     model, objective, key = toys.linear_gaussian(), elbo(), jax.random.key(2)
@@ -408,6 +410,7 @@ def test_padding_is_exact():
     assert all(np.all(np.isfinite(g)) for g in jax.tree.leaves(jax.grad(loss)(params, padded.weight)))
 
 
+@pytest.mark.slow
 def test_a_sweep_over_seeds_and_betas_is_one_more_vmap():
     model, objective, optimiser = toys.linear_gaussian(), elbo(), optax.adam(1.0)
     step = make_train_step(model, objective, optimiser)

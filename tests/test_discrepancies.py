@@ -114,6 +114,7 @@ def test_a_data_set_smaller_than_the_batch_is_refused():
         d.stratified_weights(jnp.ones(5), 4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [d.minibatch_weights, d.stratified_weights])
 def test_total_correlation_against_a_loop(make):
     n, size = 7, 40

@@ -30,6 +30,9 @@ FIRST = {
 }
 
 
+SLOW, TRAIN_SEVERAL = pytest.mark.slow, ("check_model", "compare", "stages", "sweep")
+
+
 @pytest.fixture(scope="module")
 def experiment():
     images = np.random.default_rng(0).integers(0, 2, (40, 8, 8, 1)).astype(np.float32)
@@ -45,7 +48,7 @@ def folder(experiment, tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW if name in TRAIN_SEVERAL else ()) for name in FIRST])
 def test_the_example_is_right(name, experiment, folder, monkeypatch):
     monkeypatch.chdir(folder)
     names = {"vae": vae, "jax": jax, "jnp": jnp, "np": np, "experiment": experiment}

@@ -61,6 +61,7 @@ def one_step(model, x, rates):
     return metrics, moved
 
 
+@pytest.mark.slow_but("categorical", "power_spherical", "normal")
 @pytest.mark.parametrize("latents", sorted(LATENTS))
 def test_every_latent_family_trains(latents):
     model = models.mlp(Data(SHAPE, "binary"), latent_dim=3, hidden=[8], latents=latents)
@@ -73,6 +74,7 @@ def test_every_latent_family_trains(latents):
     assert any(jax.tree.leaves(moved["posterior"]))
 
 
+@pytest.mark.slow_but("mixed", "negative_binomial", "bernoulli")
 @pytest.mark.parametrize("likelihood", sorted(set(LIKELIHOODS) - {"bernoulli"}))
 def test_every_likelihood_trains(likelihood):
     data, x = OF_THEIR_OWN.get(likelihood, (Data(SHAPE, "real"), None))

@@ -33,6 +33,7 @@ FAMILIES = {
 }
 
 
+@pytest.mark.slow_but("bernoulli", "mixture", "zero-inflated")
 @pytest.mark.parametrize(("family", "outputs", "space"), FAMILIES.values(), ids=FAMILIES)
 def test_builds_a_distribution_of_its_space_with_finite_gradients(family, outputs, space):
     assert family.outputs == outputs

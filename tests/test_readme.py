@@ -61,6 +61,7 @@ def test_the_paper_of_the_readme_is_short():
     assert len(BLOCKS[1].splitlines()) <= 30
 
 
+@pytest.mark.slow
 def test_the_table_of_the_readme_is_read_and_refused_as_it_says(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = [

@@ -230,6 +230,7 @@ LIBRARY = {  # one of each kind; those that take long to compile have their own 
 }
 
 
+@pytest.mark.slow_but("Normal", "Categorical", "SpikeAndSlab")
 @pytest.mark.parametrize("family", LIBRARY)
 def test_the_families_of_the_library_pass(family):
     build, options = LIBRARY[family]

@@ -36,6 +36,7 @@ OURS = {
 SLOW = pytest.mark.slow  # five to ten seconds each of compiling; two models with everything in them stand for them
 
 
+@pytest.mark.slow_but("bottom-up")
 @pytest.mark.parametrize(
     "name", [name if name in ("bottom-up", "a class and a code") else pytest.param(name, marks=SLOW) for name in OURS]
 )
@@ -252,6 +253,13 @@ MISTAKES = {
 }
 
 
+@pytest.mark.slow_but(
+    "log q by dimension",
+    "log q a nat too large",
+    "a KL of zero",
+    "a decoder on the posterior's parameters",
+    "a parameter that nothing reads",
+)
 @pytest.mark.parametrize("name", MISTAKES)
 def test_planted_mistakes_are_named(name):
     check, model = MISTAKES[name]

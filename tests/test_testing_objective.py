@@ -29,6 +29,7 @@ from vae.testing import check_objective, linear_gaussian, linear_gaussian_data
 KEY = jax.random.key(0)
 
 
+@pytest.mark.slow
 def test_our_objectives_pass():
     ours = elbo(regularisers=[factorising(networks.mlp((4,), ()), 2)])
     used = check_objective(ours, KEY, weights=("beta",), skip=("bound",))
@@ -102,6 +103,7 @@ BOUNDS = {
 }
 
 
+@pytest.mark.slow_but("Renyi")
 @pytest.mark.parametrize("name", BOUNDS)
 def test_our_bounds_are_bounds(name):
     assert check_objective(BOUNDS[name], KEY, weights=())["bound"] < 0.01
@@ -134,6 +136,7 @@ def conditional():
     return base._replace(infer=infer, prior=prior)
 
 
+@pytest.mark.slow
 def test_a_conditional_model_is_checked_with_its_contexts():
     offset = jnp.arange(30.0).reshape(6, 5)
     x = linear_gaussian_data(KEY, 6) + offset

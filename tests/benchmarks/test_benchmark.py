@@ -274,6 +274,7 @@ def batch_native_step(params, moments, pixels, key):
     return jax.tree.map(lambda after, before: jnp.where(finite, after, before), new, (params, moments))
 
 
+@pytest.mark.slow
 def test_code_for_one_example_costs_what_code_for_a_batch_costs():
     """The same number of matrix products and, within a hundredth, the same FLOPs."""
     mlp = PRESETS["mlp"]._replace(objective=bound)

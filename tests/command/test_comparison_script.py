@@ -76,6 +76,7 @@ def test_numbers_table_and_figure_are_called_as_the_script(run):
     assert (folder / "test_comparison_script.md").read_text() in out
 
 
+@pytest.mark.slow
 def test_a_script_may_have_its_own_pairs_scores_columns_and_figure(run, tmp_path, monkeypatch):
     seen = []
 

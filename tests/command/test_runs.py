@@ -42,6 +42,7 @@ def summary(workdir):
     return json.loads((workdir / "summary.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_run_of_data_by_reference_is_evaluated(vae_command, referred, no_figures):
     said = vae_command("evaluate", "--workdir", referred, "--samples", 2, "--examples", 30)
     assert said.code == 0, said
@@ -63,6 +64,7 @@ def test_a_run_of_other_data_is_told_by_name_what_they_are(vae_command, refused,
     assert vae_command("sample", "--workdir", workdir, "--number", 3).code == 0
 
 
+@pytest.mark.slow
 def test_a_run_of_format_1_loads_evaluates_and_refuses_what_it_cannot(vae_command, refused, referred, tmp_path, no_figures):
     """The work directory of a run by experiments.train as the version before wrote it: format 1, no digests, no script."""
     workdir = shutil.copytree(referred, tmp_path / "old")
@@ -97,6 +99,7 @@ def test_a_run_of_format_1_loads_evaluates_and_refuses_what_it_cannot(vae_comman
     assert "Config has no flag depth" in refused("evaluate", "--workdir", workdir)
 
 
+@pytest.mark.slow
 def test_data_that_are_arrays_are_sampled_and_evaluated_by_their_owner(vae_command, refused, tmp_path):
     images = np.random.default_rng(0).random((30, 5)).astype(np.float32)
     model = vae.reference_to(vae.models.mlp, latent_dim=2, hidden=[4], likelihood="normal")
@@ -153,6 +156,7 @@ def tokens():
     return vae.data.array_splits(RNG.integers(0, 5, (40, 6)), space="tokens", lengths=2 + np.arange(40) % 5)
 
 
+@pytest.mark.slow
 def test_samples_of_sequences_of_tokens_are_draws_of_full_length(vae_command, tmp_path):
     experiment = vae.Experiment(data=vae.reference_to(tokens), model=MODEL, steps=2, batch_size=8)
     vae.fit(experiment, tmp_path / "run", vae.Host(progress=False))

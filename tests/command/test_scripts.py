@@ -57,6 +57,7 @@ def test_a_paper_is_trained_in_a_fresh_process_as_in_this_one(by_class, folder):
     assert read(folder / "fresh" / "config.json")["digests"] == read(by_class / "config.json")["digests"]
 
 
+@pytest.mark.slow
 def test_a_paper_is_trained_evaluated_and_drawn(by_class):
     assert {"config.json", "provenance.json", "metrics.jsonl", "checkpoints", "summary.json"} <= {
         p.name for p in by_class.iterdir()
@@ -136,6 +137,7 @@ def test_smoke_leaves_what_was_asked_for_and_the_flags_come_back(own):
     assert (flags["note"], flags["learning_rate"], origin["report"]) == ("notes/second.txt", 1e-3, "own_parts:report")
 
 
+@pytest.mark.slow
 def test_another_run_is_refused_by_the_flag_that_differs_and_may_be_gone_on_with(
     vae_command, refused, own, tmp_path, no_figures
 ):
@@ -150,6 +152,7 @@ def test_another_run_is_refused_by_the_flag_that_differs_and_may_be_gone_on_with
     assert read(workdir / "summary.json")["step"] == 50
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_anothers_parameters_and_stops_when_it_gets_no_better(vae_command, own, tmp_path, no_figures):
     flags = ("--workdir", tmp_path / "child", "--init-from", own, "--learning-rate", "none")
     said = vae_command(*OWN, *flags, "--steps", 100, "--validate-every", 10, "--patience", 2)
@@ -186,6 +189,7 @@ def test_two_groups_are_trained_evaluated_sampled_and_drawn(vae_command, folder)
 # Data that are nothing but arrays
 
 
+@pytest.mark.slow
 def test_a_run_of_bare_arrays_is_trained_and_says_that_nothing_is_evaluated(vae_command, folder):
     script = '''
         import numpy as np

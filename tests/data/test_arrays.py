@@ -203,6 +203,7 @@ def test_a_file_that_is_too_large_stays_on_the_disk(tmp_path, monkeypatch):
         assert feed_digest(getattr(splits, split)) == feed_digest(getattr(want, split)), "as the device has them"
 
 
+@pytest.mark.slow
 def test_training_from_the_disk_and_from_memory_is_the_same(tmp_path, monkeypatch):
     x = np.random.default_rng(2).normal(size=(60, 4))
     np.save(tmp_path / "a.npy", x)

@@ -75,6 +75,7 @@ def on_the_sphere(member):
     return type(member)(member.direction / jnp.linalg.norm(member.direction), member.concentration)
 
 
+@pytest.mark.slow_but("VonMises", "Gamma", "Transformed")
 @pytest.mark.parametrize("name", HELD)
 def test_the_derivative_along_a_draw_is_that_of_the_expectation_in_every_parameter(name):
     path, score = slopes(MEMBERS[name])

@@ -118,6 +118,7 @@ def test_coupled_channels_sum_to_one_over_all_pairs():
     assert abs(draws.prod(1).mean() - np.arange(256) @ probabilities @ np.arange(256)) < error
 
 
+@pytest.mark.slow
 def test_each_channel_sums_to_one_given_those_before_it():
     """Summed over its last channel a mixture is that of the channels before, down to one, whose 256 values sum to one."""
     whole, values = mixture(4), jnp.asarray(np.random.default_rng(0).integers(0, 256, (5, 4)), jnp.float32)

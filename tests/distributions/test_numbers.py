@@ -68,6 +68,7 @@ def test_python_numbers_are_parameters_too(name, numbers):
     assert (shape.shape, shape.dtype) == ((), jnp.float32)
 
 
+@pytest.mark.slow
 def test_divergences_of_python_numbers_are_those_of_arrays():
     """An integer would make integers of quadrature weights."""
     pairs = [(Normal, Normal), (Laplace, Laplace), (Gamma, Gamma), (Beta, Beta), (Kumaraswamy, Beta), (VonMises, VonMises)]

@@ -36,6 +36,7 @@ def numbers():
     return both(KL_PAIRS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KL_PAIRS)
 def test_kl_is_cross_entropy_minus_entropy(name, numbers):
     difference, kl = numbers[name]

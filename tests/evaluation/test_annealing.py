@@ -73,6 +73,7 @@ def bounds(request):
     return found, evidence(np.asarray(x, np.float64))
 
 
+@pytest.mark.slow_but("bottom-up")
 def test_annealing_agrees_with_the_exact_evidence(bounds):
     found, exact = bounds
     assert abs(standard_errors(found.lower - exact)) < 3
@@ -327,6 +328,7 @@ CONDITIONAL = MODEL._replace(
 )
 
 
+@pytest.mark.slow
 def test_data_moved_by_their_context_have_the_same_evidence():
     context = jnp.round(4 * jnp.asarray(np.random.default_rng(3).normal(size=(5, 4)), jnp.float32)) / 4
     shifting, key = Trained(CONDITIONAL, off(PARAMS)), jax.random.key(4)

@@ -125,6 +125,7 @@ def test_a_model_without_groups_has_no_rates():
     np.testing.assert_allclose(scores.negative_elbo, scores.reconstruction)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bottom_up", [False, True])
 def test_every_score_by_its_name(bottom_up):
     """Of an exact posterior in two groups, whose ratio with the lower one from the prior has a closed form."""

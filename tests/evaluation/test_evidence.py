@@ -166,6 +166,7 @@ def test_an_example_has_the_same_bound_alone_and_among_others():
     chex.assert_trees_all_close(alone, jax.tree.map(lambda v: v[:1], bound(70, batch_size=40)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_jit_and_no_jit_agree():
     compiled = elbo_terms(PERTURBED, X[:1], jax.random.key(2))
     with jax.disable_jit():

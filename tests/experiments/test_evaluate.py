@@ -36,6 +36,7 @@ def test_it_says_which_checkpoint_and_writes_what_it_found(call, copy, which):
         assert found["elbo"] == before["elbo"], "the noise of the evaluation is fixed"
 
 
+@pytest.mark.slow
 def test_more_samples_tighten_the_bound(call, copy):
     few = summary(copy)
     call(evaluate, "--workdir", copy, "--samples", 60)

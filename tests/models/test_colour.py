@@ -63,6 +63,7 @@ def fitted(pictures):
     return vae.fit(experiment, host=vae.Host(progress=False, log_every=50))
 
 
+@pytest.mark.slow
 def test_training_says_what_the_noise_is_not(fitted, pictures):
     """Under 3 bits a dimension, where 256 alike probable values cost 8."""
     terms = vae.evaluation.elbo_terms(fitted.trained, pictures[1], jax.random.key(0))

@@ -38,6 +38,7 @@ def test_the_contract_is_kept(name):
     check_model(model, jnp.asarray(X[:3], jnp.float32), KEY, skip=SKIPPED[name])
 
 
+@pytest.mark.slow_but("ladder")
 @pytest.mark.parametrize("name", MODELS)
 def test_every_group_has_its_shape_and_samples_a_temperature_for_each(name):
     model = vae.resolve(MODELS[name], DATA)
@@ -60,6 +61,7 @@ def runs(tmp_path_factory):
     return whole, vae.fit(experiment, folder / "cut", QUIET), folder
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_same_bit_for_bit_and_loads(runs):
     whole, cut, folder = runs
     jax.tree.map(
@@ -82,6 +84,7 @@ def test_bad_arguments_are_refused():
         vae.models.top_down(DATA, groups=(1, 0), halvings=1)
 
 
+@pytest.mark.slow
 def test_settings_are_only_read_where_networks_train():
     """A draw in training returns the averages that the batch makes, one in evaluation none."""
     model = vae.resolve(BATCH_NORMALISED, DATA)

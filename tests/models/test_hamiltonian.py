@@ -126,6 +126,7 @@ def run():
     return vae.fit(EXPERIMENT._replace(model=model, objective=objective), host=HOST), model
 
 
+@pytest.mark.slow
 def test_every_part_learns(run):
     fitted, model = run
     start, _ = model.init(jax.random.key(0))
@@ -135,6 +136,7 @@ def test_every_part_learns(run):
     assert np.isfinite(fitted.records[-1]["elbo"])
 
 
+@pytest.mark.slow
 def test_jit_and_batch_change_nothing(run):
     fitted, _ = run
 

@@ -138,6 +138,7 @@ def test_gradients_of_an_exact_posterior_vanish_sample_by_sample(exact, estimato
     assert max(float(jnp.max(jnp.abs(g))) for g in jax.tree.leaves(gradients["generative"])) > 1e-2
 
 
+@pytest.mark.slow_but("ladder-doubly_reparameterised-3")
 @pytest.mark.parametrize(("estimator", "samples"), [(doubly_reparameterised, 3), (sticking_the_landing, 1)])
 @pytest.mark.parametrize("model", [chain(0.2), ladder(doubt=4.0)], ids=["chain", "ladder"])
 def test_estimators_are_unbiased_for_every_parameter_of_a_wrong_posterior(model, estimator, samples):

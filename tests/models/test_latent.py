@@ -48,6 +48,7 @@ def test_a_stochastic_decoder_draws_with_every_sample_in_training_only():
     np.testing.assert_array_equal(means(False, value)[0], MODEL.decode(PARAMS, STATE, value, ()).mean)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", [elbo(), importance_weighted(3)])
 def test_it_trains(objective):
     state = initial_state(MODEL, objective, optax.adam(1e-2), jax.random.key(1))

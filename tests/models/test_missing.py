@@ -90,6 +90,7 @@ ROWS = {
 }
 
 
+@pytest.mark.slow_but("image", "series")
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_loss_and_its_gradient_do_not_see_what_is_missing(kind):
     data, x = KINDS[kind]._replace(context=masks(2, KINDS[kind].shape, (2,))), ROWS[kind]
@@ -161,6 +162,7 @@ def test_what_is_missing_has_the_exact_conditional_under_the_exact_posterior(row
     assert errors_of(imputed(linear(), X[row], samples=1), *given_observed(X[row])) < 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [0, 3])
 def test_resampling_corrects_another_posterior(row):
     """Here the prior, whose weights are bounded; the bias falls as 1 / samples."""
@@ -182,6 +184,7 @@ def test_what_is_observed_is_returned_bit_for_bit(dtype):
     assert_allclose(impute(linear(), x, KEY, context={"observed": observed}, batch_size=2), found, rtol=1e-5)
 
 
+@pytest.mark.slow_but("3-table", "1-image")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("samples", [1, 3])
 def test_what_is_drawn_is_of_the_kind_of_the_data(kind, samples):

@@ -39,6 +39,7 @@ def latents(run, given, x=X[0], key=KEY, values=()):
     return jax.jit(lambda run, x, given: run.infer(x, given)(key, values))(run, x, given).latents
 
 
+@pytest.mark.slow
 def test_apart_each_tells_of_its_own_latent_alone(trained):
     run = trained["apart"]
     text, image = latents(run, context())

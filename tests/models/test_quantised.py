@@ -64,6 +64,7 @@ def trace_of(model, params, state, x=X[0], settings=None, key=KEY, values=()):
     return model.infer(params, state, jnp.asarray(x), (), settings or Settings())(key, values)
 
 
+@pytest.mark.slow_but("gumbel")
 @pytest.mark.parametrize("name", ["moving average", "residual", "gumbel"])
 def test_the_bound_is_under_the_evidence_by_enumeration(name):
     """log p(x) = log sum_k p(k) p(x | k) over every grid of codes; a single code is one of its terms."""
@@ -201,6 +202,7 @@ def fitted(tmp_path_factory):
     return experiment, vae.fit(experiment, tmp_path_factory.mktemp("quantised") / "run", HOST)
 
 
+@pytest.mark.slow
 def test_training_uses_its_codes_and_is_a_bound(fitted):
     _, run = fitted
     first, last = (record for record in run.records if record["split"] == "validation")

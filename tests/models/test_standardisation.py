@@ -87,6 +87,7 @@ def run(tmp_path_factory):
     return folder, experiment, whole, vae.fit(experiment, folder / "cut", QUIET), x
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_same_run(run):
     _, _, whole, cut, _ = run
     jax.tree.map(

@@ -108,6 +108,7 @@ def gradients():
     return of
 
 
+@pytest.mark.slow_but("doubly_reparameterised-3")
 @pytest.mark.parametrize(("estimator", "samples"), [(doubly_reparameterised, 3), (sticking_the_landing, 1)])
 def test_estimators_that_stop_the_posterior_stay_unbiased(gradients, estimator, samples):
     """The encoder of the prior is a parameter of the prior; stopped, its gradient would be missing."""
@@ -167,6 +168,7 @@ COMPONENTS = jax.vmap(Normal)(
 LOGITS = jnp.array([0.0, 1.0, -0.5])
 
 
+@pytest.mark.slow
 def test_the_bound_from_the_components_is_above_the_divergence_and_exact_for_equal_ones():
     exact, error = monte_carlo_kl(Q, Mixture(LOGITS, COMPONENTS), KEY, 20_000)
     assert mixture_bound(group(Q, LOGITS, COMPONENTS)) > exact - 4 * error

@@ -107,6 +107,7 @@ def test_the_kl_of_codes_is_their_log_probability():
     assert_allclose(chain_rule(group, KEY).sum(), log_ratio(group, KEY), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_chain_rule_is_the_kl_by_enumeration():
     """E_q of the rate is sum_k q(k) log q(k) / p(k) over all 81 grids, with less variance than the log ratio has."""
     network = SMALL["transformer"]

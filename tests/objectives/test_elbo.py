@@ -227,6 +227,7 @@ def test_a_discriminator_at_its_optimum_measures_the_divergence():
     assert loss < np.log(2)
 
 
+@pytest.mark.slow
 def test_a_discriminator_of_halves_tells_the_first_from_the_permuted_second():
     """One latent, whose permutation changes no mean: softplus(-l) over the first half, softplus(l) over the second."""
     part = factorising(DISCRIMINATOR, 1, halves=True)
@@ -290,6 +291,7 @@ MODELS = {"one": (toys.linear_gaussian(), 4), "down": (toys.two_groups(False), 1
 REFUSED = {("analytic", "up"): "AtSample", ("Jensen-Shannon", "up"): "AtSample"}
 
 
+@pytest.mark.slow_but("IWAE", "TC", "FactorVAE")
 @pytest.mark.parametrize("objective_name", OBJECTIVES)
 def test_every_objective_steps_with_every_model_or_refuses(objective_name):
     """Traced through the real train step; states keep their shapes, so a scan can carry them."""

@@ -113,6 +113,7 @@ def test_free_bits_and_beta_reach_the_means_over_the_classes():
     assert float(loss(free)[0]) == pytest.approx(float(-jnp.mean(terms.log_likelihood) + 100.0), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_objective_for_each_feed_learns_from_labels_where_there_are_any():
     objective = objectives.by_feed(
         {"known": vae.elbo(regularisers=[objectives.classification(0.5)], monitors=()), "unknown": ENUMERATED}

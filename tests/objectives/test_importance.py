@@ -53,6 +53,7 @@ def of_the_first(log_weights, settings):
     return log_mean_weight(log_weights[: settings["k"]])
 
 
+@pytest.mark.slow_but("two groups, bottom-up")
 @pytest.mark.parametrize("name", CASES)
 def test_elbo_below_iwae_increasing_in_k_below_the_evidence(name):
     model, x, evidence = CASES[name]

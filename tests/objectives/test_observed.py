@@ -84,6 +84,7 @@ def test_the_validation_of_observed_groups_is_the_joint_bound_too():
 LABELLED = {"labelled": vae.elbo(objectives.log_ratio), "unlabelled": objectives.importance_weighted(2)}
 
 
+@pytest.mark.slow
 def test_the_losses_of_feeds_add_up_with_their_weights():
     objective = objectives.by_feed(LABELLED)
     both = {"labelled": batch((jnp.asarray(ANCESTOR), None)), "unlabelled": batch()}
@@ -107,6 +108,7 @@ def test_the_losses_of_feeds_add_up_with_their_weights():
     )
 
 
+@pytest.mark.slow
 def test_players_of_one_feed_are_paid_by_the_other_too():
     objective = objectives.by_feed({"a": vae.elbo(), "b": objectives.partially_importance_weighted(2, 2)})
     losses, _ = loss_of(objective, {"a": batch(), "b": batch()})
@@ -134,6 +136,7 @@ def test_the_feeds_have_to_be_those_of_the_objective():
         loss_of(vae.elbo(), {"a": batch(), "b": batch()})
 
 
+@pytest.mark.slow
 def test_feeds_train_together_and_report_under_their_names():
     train = {
         "labelled": vae.data.feed((X, ANCESTOR), lambda key, rows: (rows[0], (), (rows[1], None))),

@@ -104,6 +104,7 @@ def losses_and_gradients(objective):
     return found
 
 
+@pytest.mark.slow_but("IWAE, score", "players")
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_padding_shows_in_no_number(name):
     """Neither in loss, gradient nor metric: NaN, infinity and a finite number whose square is none, in every objective."""

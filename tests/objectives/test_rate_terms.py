@@ -109,6 +109,7 @@ def test_controller_against_its_recursion():
         assert nats == pytest.approx(beta * rate, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_controller_brings_the_rate_of_a_model_to_its_target():
     """From 1.7 nats at the exact posterior to the 0.8 that were asked for, through the train step."""
     model, optimiser = linear_gaussian(), optax.adam(0.01)

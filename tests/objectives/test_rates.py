@@ -85,6 +85,7 @@ def metrics_of(objective, model):
     return step(state, Batch(x=X, context=(), weight=jnp.ones(len(X))))[1]
 
 
+@pytest.mark.slow
 def test_a_row_of_ones_own_is_a_kl_like_the_librarys():
     wanted, got = metrics_of(elbo(), BASE), metrics_of(elbo(rates=analytic_with(TABLE)), MODEL)
     assert set(got) == set(wanted) >= {"kl", "elbo", "kl/0"}

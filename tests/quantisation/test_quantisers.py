@@ -51,6 +51,7 @@ def test_the_nearest_code_is_that_of_all_distances(offset):
     assert found.dtype == jnp.int32
 
 
+@pytest.mark.slow
 def test_codes_beyond_256_survive_half_precision():
     """bfloat16 has no odd number over 256: an index made in it would lose half of the codes."""
     codebook = jnp.arange(1000, dtype=jnp.float32)[:, None] / 8

@@ -55,6 +55,7 @@ def test_only_what_differs_in_levels_alone_is_one_program():
     assert programs({"plain": PLAIN, "again": PLAIN._replace(seed=7)}) == [["plain", "again"]]
 
 
+@pytest.mark.slow_but("slow")
 @pytest.mark.parametrize("name", ["heavy", "slow"])
 def test_a_run_is_the_run_alone(found, name):
     """In a program of several variants or of one, on the test examples and the noise of all."""
@@ -65,6 +66,7 @@ def test_a_run_is_the_run_alone(found, name):
         np.testing.assert_allclose(getattr(found.measured[name], quantity)[1], getattr(numbers, quantity)[0], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_seed_starts_alike_in_every_variant():
     variants = {
         name: variant._replace(steps=1, settings={**variant.settings, "learning_rate": 0.0})

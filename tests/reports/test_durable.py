@@ -55,6 +55,7 @@ def nothing(*args, **kwargs):
     pytest.fail("a finished comparison trained or measured")
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_a_comparison_in_memory(kept):
     require_equal(kept[1], compare(None, scores={"of": loadings}), rtol=1e-5, atol=1e-5)
 
@@ -105,6 +106,7 @@ def test_another_run_is_refused_before_anything_is_trained(kept, monkeypatch, ch
         compare(kept[0], {"new": PLAIN, "plain": PLAIN._replace(**changed)})
 
 
+@pytest.mark.slow_but("2")
 @pytest.mark.parametrize("end", [SIGTERM, SIGINT])
 def test_one_that_is_stopped_goes_on_in_the_middle_of_a_run_with_the_same_bits(kept, tmp_path, caplog, end):
     class Stopper:

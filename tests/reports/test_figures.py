@@ -105,6 +105,7 @@ def test_draws_are_of_the_likelihood_and_stand_under_their_means():
     np.testing.assert_allclose(draws.mean(axis=0), mean, atol=5 * 0.5 / np.sqrt(4_000))
 
 
+@pytest.mark.slow
 def test_a_likelihood_without_draws_has_means_only():
     trained = of_images("real", likelihood="normal_optimal_std")
     with pytest.raises(TypeError, match="sigma"):
@@ -122,6 +123,7 @@ def test_codes_in_use_are_shown_with_the_images_they_are_of():
     assert all(any(np.array_equal(one, x[..., 0]) for x in np.asarray(X)) for one in shown)
 
 
+@pytest.mark.slow
 def test_traversals_say_how_many_dimensions_they_show():
     assert "All 2 dimensions, sorted by their KL." in text_of(drawn(IMAGES)["traversals"])
     data = Data(shape=SHAPE, space="binary")
@@ -152,6 +154,7 @@ def conditional(context):
     return trained_of(model, data)
 
 
+@pytest.mark.slow
 def test_a_few_contexts_have_a_row_each_and_many_are_those_of_the_first_examples():
     trained = conditional(jax.ShapeDtypeStruct((3,), jnp.float32))
     figures = drawn(trained, context=jax.nn.one_hot(LABELS, 3))
@@ -187,6 +190,7 @@ def test_several_groups_have_their_own_figures():
     assert "group 1" in title(figures["traversals_1"])
 
 
+@pytest.mark.slow
 def test_a_class_has_neither_means_nor_walks():
     trained = trained_of(with_images(toys.labelled(), (2, 2)), Data(shape=(2, 2), space="binary"))
     x = jnp.asarray(RNG.integers(0, 2, (24, 2, 2)), jnp.float32)
@@ -229,6 +233,7 @@ def test_a_grid_of_integer_codes_has_images_and_no_walks(space):
     assert (known.has_means, known.walkable, known.sizes) == ((False,), (False,), (4,))
 
 
+@pytest.mark.slow
 def test_a_model_without_a_group_is_evaluated_and_drawn(tmp_path):
     """From its numbers to its files: nothing on the way asks for a group."""
     trained = trained_of(with_images(toys.vector_quantised(), (2, 2, 1)), Data(shape=(2, 2, 1), space="unit_interval"))
@@ -244,6 +249,7 @@ def test_a_quantised_code_has_images_only():
     assert set(figures) == {"reconstructions", "samples_prior", "training_curves"}
 
 
+@pytest.mark.slow
 def test_a_grid_of_codes_has_no_walks_and_a_flow_no_means():
     classes = drawn(of_images(latents="categorical"))
     assert "KL per latent variable: 0.40 nats" in title(classes["kl_per_dimension"])
@@ -262,6 +268,7 @@ def test_what_is_no_image_has_the_other_figures(space, shape, likelihood):
     assert set(figures) == {"latent_means", "kl_per_dimension", "training_curves"}
 
 
+@pytest.mark.slow
 def test_factors_and_no_labels_and_few_examples():
     assert "latent_means" in drawn(IMAGES, labels=np.stack([LABELS, LABELS], axis=1))
     assert "latent_means" in drawn(IMAGES, labels=None)

@@ -22,6 +22,7 @@ def value_and_slope(function, points):
     return jax.jit(jax.vmap(jax.value_and_grad(function)))(jnp.asarray(points))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sign", [1, -1])
 def test_expm1_minus_keeps_its_digits(sign):
     points = sign * SMALL_TO_LARGE

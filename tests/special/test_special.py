@@ -59,6 +59,7 @@ def values_and_slopes(functions, dim, concentrations):
     return program(concentrations)
 
 
+@pytest.mark.slow_but("2", "64")
 @pytest.mark.parametrize("dim", DIMS)
 def test_von_mises_fisher_family(dim):
     length, shortfall, variance, information, slope = table(exact_von_mises_fisher, dim)
@@ -81,6 +82,7 @@ def test_published_informations():
     np.testing.assert_allclose(got, [value for *_, value in cases], rtol=2e-6)
 
 
+@pytest.mark.slow_but("2", "64")
 @pytest.mark.parametrize("dim", DIMS)
 def test_power_spherical_family(dim):
     information, slope, mean_log = table(exact_power_spherical, dim)
@@ -106,6 +108,7 @@ def test_information_at_the_extremes(function, dim):
     np.testing.assert_allclose(slope, [0.0, *want_slope], rtol=2e-5)
 
 
+@pytest.mark.slow_but("2")
 @pytest.mark.parametrize("dim", [2, 10, 2048])
 def test_bregman_divergence_and_its_gradient(dim):
     """All pairs of a grid, pairs at the factor 4 where the method changes, and pairs that differ in the fourth digit."""

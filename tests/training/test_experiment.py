@@ -35,6 +35,7 @@ def showing(objective):
     return objective._replace(loss=loss)
 
 
+@pytest.mark.slow_but("False")
 @pytest.mark.parametrize("resident", [True, False])
 def test_a_batch_at_a_step_is_what_the_step_sees(resident):
     """Binarised anew at every step, from data on the device and on the host."""
@@ -105,6 +106,7 @@ def two_feeds():
     return vae.fit(TWO_FEEDS, host=HOST)
 
 
+@pytest.mark.slow
 def test_two_feeds_have_their_own_batches_and_their_own_numbers(two_feeds):
     batch = vae.batch_at(TWO_FEEDS, 2)
     assert (batch["labelled"].x.shape, batch["unlabelled"].x.shape) == ((4, 4), (10, 4))
@@ -120,6 +122,7 @@ def test_two_feeds_have_their_own_batches_and_their_own_numbers(two_feeds):
     assert {"elbo", "rate", "log_likelihood"} <= set(validations(two_feeds.records)[0]), "it is validated on labelled data"
 
 
+@pytest.mark.slow
 def test_several_feeds_are_resumed_bit_for_bit_and_wherever_they_are(two_feeds, tmp_path):
     streamed = TWO._replace(
         train={name: one._replace(arrays=jax.device_get(one.arrays), resident=False) for name, one in TWO.train.items()}
@@ -167,6 +170,7 @@ def test_arrays_feeds_splits_data_sets_and_functions_are_data():
         assert (found.validation, found.test) == (None, None)
 
 
+@pytest.mark.slow
 def test_what_is_no_model_and_no_seed_is_refused():
     with (
         unchecked(),
@@ -198,6 +202,7 @@ def plain(rate=0.01):
     return optax.chain(optax.clip_by_global_norm(0.5), optax.adamw(rate, weight_decay=0.1))
 
 
+@pytest.mark.slow
 def test_an_optimiser_of_the_settings_is_the_plain_one():
     ours, theirs = fit(optimiser=clipped, settings=SETTINGS), fit(optimiser=plain())
     chex.assert_trees_all_close(ours.params, theirs.params, rtol=1e-6, atol=1e-7)
@@ -205,6 +210,7 @@ def test_an_optimiser_of_the_settings_is_the_plain_one():
     assert not np.allclose(ours.params["posterior"]["weights"], unclipped.params["posterior"]["weights"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_its_numbers_can_be_scheduled_and_swept():
     schedules = {"learning_rate": vae.schedules.linear(4)}
     scheduled = fit(optimiser=clipped, settings=SETTINGS, schedules=schedules)
@@ -216,6 +222,7 @@ def test_its_numbers_can_be_scheduled_and_swept():
     chex.assert_trees_all_close(swept.trained(3).params, fit(optimiser=optax.adam(0.01)).params, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_players_may_each_have_one():
     players = {"posterior": clipped, "generative": lambda settings: optax.sgd(settings["speed"])}
     ours = fit(optimiser=players, settings=SETTINGS | {"speed": 0.02})
@@ -258,6 +265,7 @@ def warm(read_in_training):
     return MODEL._replace(infer=infer)
 
 
+@pytest.mark.slow
 def test_a_setting_that_only_an_evaluation_reads_is_read():
     """Also without a validation, since whoever evaluates the model reads it."""
     one, two = (validations(fit(model=warm(False), settings={"warmth": level, "beta": 1.0}).records) for level in (1.0, 2.0))
@@ -267,6 +275,7 @@ def test_a_setting_that_only_an_evaluation_reads_is_read():
         assert int(fit(model=warm(read_in_training), settings={"warmth": 1.0}, data=X).state.step) == 8
 
 
+@pytest.mark.slow
 def test_a_setting_that_only_a_metric_or_the_first_state_reads_is_read():
     metrics = {"double": lambda trained: 2 * trained.settings["scale"]}
     assert validations(fit(metrics=metrics, settings={"scale": 3.0}).records)[0]["double"] == 6.0
@@ -288,6 +297,7 @@ def test_a_start_takes_over_what_the_model_carried_and_the_optimiser_begins_ther
 # Validation
 
 
+@pytest.mark.slow
 def test_the_rate_of_an_objective_is_said_once():
     """A mixture prior has no closed form; training and validation charge the group as the objective does."""
     model = vae.models.mlp(vae.Data((4,), "binary"), latent_dim=2, hidden=(4,), latents="normal_mixture")
@@ -299,6 +309,7 @@ def test_the_rate_of_an_objective_is_said_once():
         fit(model=model, data=Splits(BINARY, BINARY[:10]))
 
 
+@pytest.mark.slow
 def test_an_objective_whose_rate_is_no_kl_selects_by_its_score(tmp_path):
     objective = vae.elbo(rates=vae.objectives.geometric_jensen_shannon(0.5))
     fitted = fit(tmp_path / "run", objective=objective)
@@ -323,6 +334,7 @@ FALLING = {"steps": 12, "optimiser": optax.sgd(1.0), "settings": {"learning_rate
 MIDDLE = float(fit(**{**FALLING, "steps": 8}).params["generative"]["loadings"][0, 0])
 
 
+@pytest.mark.slow_but("middle-max")
 @pytest.mark.parametrize(
     ("select", "best"),
     [(vae.Select("middle", higher_is_better=False), min), (vae.Select("middle"), max), ("middle", max), (None, "elbo")],
@@ -341,6 +353,7 @@ def test_validate_every_decides_when(validate_every, steps):
     assert [record["step"] for record in records] == steps
 
 
+@pytest.mark.slow
 def test_a_period_that_nobody_gave_follows_the_steps_and_one_that_was_given_stays(tmp_path):
     """Ten validations of the whole run, also where it was shorter before."""
     fit(tmp_path / "run", steps=20, validate_every=None)
@@ -354,6 +367,7 @@ class Killed(Exception):
     """What ends a run from within."""
 
 
+@pytest.mark.slow
 def test_saves_between_validations_are_resumed_from_and_never_show(tmp_path):
     """A run that dies at step 8 goes on from the save at step 7, and ends bit for bit as one that saved nothing."""
     calls = []

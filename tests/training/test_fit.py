@@ -71,6 +71,7 @@ def test_metrics_and_figures_of_the_users_own(tmp_path):
     assert (tmp_path / "run" / "figures" / "drawing.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_the_run_for_good(tmp_path):
     seen = []
 

@@ -142,6 +142,7 @@ DIFFERENT = {
 }
 
 
+@pytest.mark.slow_but("activation", "a schedule", "how data are prepared", "a constant of the objective")
 @pytest.mark.parametrize("what", DIFFERENT)
 def test_what_is_computed_otherwise_differs_in_its_part(what, plain):
     one, other, parts = DIFFERENT[what]
@@ -262,6 +263,7 @@ def test_several_training_feeds_are_digested_by_name():
     assert train_digests(feeds["a"]) == {"train": feed_digest(feeds["a"])}
 
 
+@pytest.mark.slow
 def test_anyway_goes_on_with_what_is_there_and_notes_what_differs(tmp_path):
     fit(tmp_path / "run", steps=4)
     objective = vae.objectives.importance_weighted(5)
@@ -273,6 +275,7 @@ def test_anyway_goes_on_with_what_is_there_and_notes_what_differs(tmp_path):
     assert int(fit(tmp_path / "run", objective=objective).state.step) == 8
 
 
+@pytest.mark.slow
 def test_other_versions_are_warned_of_and_noted(tmp_path):
     fit(tmp_path / "run", steps=4)
     path = tmp_path / "run" / "config.json"

@@ -57,6 +57,7 @@ def outside(tmp_path, monkeypatch):
     sys.modules.pop("users_own_model")
 
 
+@pytest.mark.slow
 def test_a_model_from_outside_is_loaded_in_a_fresh_process(tmp_path, outside):
     folder, module = outside
     fitted = fit(tmp_path / "run", vae.reference_to(module.linear, latent_dim=2))
@@ -75,6 +76,7 @@ def test_a_model_from_outside_is_loaded_in_a_fresh_process(tmp_path, outside):
     chex.assert_trees_all_equal(vae.load(tmp_path / "run", "latest").params, fitted.params)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the data are real numbers in")
 def test_a_run_that_named_no_likelihood_when_bernoulli_was_the_default_is_loaded(tmp_path):
     gray = vae.data.feed(np.asarray(X - X.min()) / np.ptp(X), spec=vae.Data((4,), "unit_interval"))
@@ -90,6 +92,7 @@ def test_a_run_that_named_no_likelihood_when_bernoulli_was_the_default_is_loaded
         assert isinstance(loaded.decode((np.zeros(2, np.float32),)), family)
 
 
+@pytest.mark.slow
 def test_what_a_fresh_process_could_not_find_is_refused():
     def inside(data):
         return None
@@ -114,6 +117,7 @@ def test_a_module_that_is_gone_is_named(tmp_path, outside, monkeypatch):
     monkeypatch.setitem(sys.modules, "users_own_model", module)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_model_object_needs_it_again(tmp_path):
     fitted = fit(tmp_path / "run", toys.linear_gaussian())
     with pytest.raises(RunError, match=r"fitted with a model object, which no file can hold; pass experiment= or model="):

@@ -22,6 +22,7 @@ def reference(programs):
 IN_FULL = pytest.mark.slow  # a compilation each; the walk below takes resident chunks of 7, and (7, False) the streamed ones
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("chunk", "resident"),
     [

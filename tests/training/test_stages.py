@@ -40,6 +40,7 @@ def two(tmp_path_factory):
     return workdir, vae.stages({"codes": FIRST, "prior": second}, workdir, HOST)
 
 
+@pytest.mark.slow
 def test_stages_are_runs_in_folders_of_their_names(two):
     workdir, fitted = two
     assert list(fitted) == ["codes", "prior"]
@@ -65,6 +66,7 @@ def test_what_was_finished_is_not_run_again(two, monkeypatch):
     assert {n: tree_sha256(f.state) for n, f in again.items()} == {n: tree_sha256(f.state) for n, f in fitted.items()}
 
 
+@pytest.mark.slow
 def test_another_first_stage_is_another_second_one(tmp_path):
     """Also where the second computes the same whatever the first gave: it says that it stands on it."""
     stages = {"codes": FIRST, "prior": on_anything}
@@ -99,6 +101,7 @@ def labelled(key, stored):
     return stored[0], jax.nn.one_hot(stored[1], 3)
 
 
+@pytest.mark.slow
 def test_a_conditional_model_is_built_again_without_data(tmp_path):
     experiment = EXPERIMENT._replace(
         data=lambda: feed((X, np.arange(40) % 3), labelled), model=vae.reference_to(conditional, latent_dim=1), steps=2
@@ -158,6 +161,7 @@ def test_a_run_of_the_first_format_is_loaded(first_format):
     assert load_run(workdir, "best", model=MODEL).step in (3, 6)
 
 
+@pytest.mark.slow
 def test_a_run_of_the_first_format_is_resumed_with_one_warning(first_format):
     workdir, _ = first_format
     before = (workdir / "config.json").read_bytes()

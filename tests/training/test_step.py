@@ -116,6 +116,7 @@ def test_the_noise_is_a_function_of_key_and_step():
     assert first["log_likelihood"] == again["log_likelihood"] != later["log_likelihood"]
 
 
+@pytest.mark.slow
 def test_jit_and_no_jit_agree():
     step = make_train_step(MODEL, vae.elbo(), optax.adam(0.1))
     state = vae.initial_state(MODEL, vae.elbo(), optax.adam(0.1), jax.random.key(0))

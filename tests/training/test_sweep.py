@@ -34,6 +34,7 @@ def swept():
     return vae.sweep(SWEPT, seeds=5, settings={"beta": BETAS}, host=HOST)
 
 
+@pytest.mark.slow
 def test_fifteen_runs_are_validated_and_recorded_each(swept):
     assert [(member.settings["beta"], member.seed) for member in swept.members] == [(b, s) for b in BETAS for s in range(5)]
     for member in swept.members:
@@ -106,6 +107,7 @@ def test_zipped_levels_change_together_and_are_crossed_with_the_rest():
     assert levels(crossed) == [{"beta": b, "learning_rate": r} for b in (1.0, 2.0) for r in (1e-2, 1e-3)]
 
 
+@pytest.mark.slow
 def test_a_sweep_may_be_over_seeds_alone_counted_from_the_experiments_own():
     seeds = vae.sweep(SWEPT._replace(steps=1, metrics={}, seed=5), seeds=2, host=HOST)
     assert [member.name for member in seeds.members] == ["seed 5", "seed 6"]
@@ -114,6 +116,7 @@ def test_a_sweep_may_be_over_seeds_alone_counted_from_the_experiments_own():
     chex.assert_trees_all_close(listed.trained(0).params, seeds.trained(1).params, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_best_states_are_those_of_each_runs_best_validation():
     """Downhill at a negative rate, where the first validation is the best, and uphill at a positive one."""
     down = SWEPT._replace(metrics={}, steps=12, optimiser=optax.adam(1.0))
@@ -129,6 +132,7 @@ def test_the_best_states_are_those_of_each_runs_best_validation():
     assert not np.allclose(run_of(both.states, 0).params["posterior"]["weights"], early.params["posterior"]["weights"])
 
 
+@pytest.mark.slow
 def test_without_validation_the_best_are_the_latest_and_the_table_is_of_training():
     plain = vae.sweep(SWEPT._replace(data=X, metrics={}), seeds=2, host=HOST)
     chex.assert_trees_all_equal(plain.trained(1, "best").params, plain.trained(1).params)
@@ -136,6 +140,7 @@ def test_without_validation_the_best_are_the_latest_and_the_table_is_of_training
     assert plain.table() == vae.sweep(SWEPT._replace(data=vae.data.feed(X), metrics={}), seeds=2, host=HOST).table()
 
 
+@pytest.mark.slow
 def test_players_of_a_sweep_have_their_own_optimisers():
     players = {"posterior": lambda s: optax.sgd(0.01 * s["speed"]), "generative": optax.set_to_zero()}
     swept = vae.sweep(SWEPT._replace(optimiser=players, settings={}), seeds=1, settings={"speed": [0.0, 1.0, 2.0]}, host=HOST)
