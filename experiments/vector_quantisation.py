@@ -1,6 +1,6 @@
 """Which quantiser loses least for its bits, and how many of its codes are in use?
 
-    python -m experiments.vector_quantisation                 a grid of 4x4 places of about 8 bits each, on MNIST
+    python -m experiments.vector_quantisation                 4x4 places of about 8 bits each, on MNIST; numbers in RESULTS.md
     python -m experiments.vector_quantisation --smoke         on small digits, numbers without meaning
     python -m experiments.vector_quantisation --preset gpu    the full setting
 
@@ -31,7 +31,8 @@ class Config(ComparisonFlags):
     """The flags of the experiment."""
 
     data: str = "mnist"
-    steps: int = 1_000
+    steps: int = 400
+    batch_size: int = 64
     samples: int = 1  # a nearest code has no second one
     codes: int = 256
     dim: int = 16
@@ -43,7 +44,9 @@ class Config(ComparisonFlags):
     learning_rate: float = 2e-3
 
 
-PRESETS = {"gpu": Config(preset="gpu", steps=100 * 445, images=10_000, widths=(32, 64, 128), dim=64, prior_width=256)}
+PRESETS = {
+    "gpu": Config(preset="gpu", steps=100 * 445, batch_size=128, images=10_000, widths=(32, 64, 128), dim=64, prior_width=256)
+}
 SMOKE = {"data": "digits", "widths": (4, 4), "dim": 4, "prior_width": 8, "steps": 4}
 
 

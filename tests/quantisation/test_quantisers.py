@@ -152,6 +152,25 @@ def test_the_decoders_gradient_reaches_the_encoder_as_if_nothing_were_rounded(na
     assert all(not np.any(leaf) for leaf in jax.tree.leaves(of_params))
 
 
+def test_a_quantiser_of_directions_sees_no_length_and_passes_the_gradient_of_the_direction():
+    """d (v / |v|) = (I - u u') dv / |v|: nothing of a gradient along the vector arrives."""
+    inner = quantisation.by_gradient(5, 2)
+    quantiser = quantisation.of_directions(inner)
+    params, state = quantiser.init(KEY)
+    vectors, wanted = 10.0 * vectors_for(quantiser), jnp.asarray(RNG.normal(size=(7, 2)), jnp.float32)
+    unit = np.asarray(vectors) / np.linalg.norm(vectors, axis=1, keepdims=True)
+    found, same = quantiser.assign(params, state, vectors, PLAIN), inner.assign(params, state, jnp.asarray(unit), PLAIN)
+    assert_array_equal(found.posterior.value, same.posterior.value)
+    assert_allclose(found.penalty, same.penalty, rtol=1e-5)
+
+    def seen(vectors):
+        return jnp.sum(wanted * quantiser.assign(params, state, vectors, PLAIN).seen(found.posterior.value))
+
+    across = wanted - unit * np.sum(unit * np.asarray(wanted), axis=1, keepdims=True)
+    assert_allclose(jax.grad(seen)(vectors), across / np.linalg.norm(vectors, axis=1, keepdims=True), rtol=1e-3, atol=1e-5)
+    assert np.all(np.isfinite(jax.grad(seen)(jnp.zeros((7, 2)))))
+
+
 def test_the_penalty_of_a_codebook_has_two_terms_with_their_own_weights():
     """a |stop(v) - e|^2 + b |v - stop(e)|^2, summed over the places of the example; each pulls only what is not stopped."""
     quantiser = quantisation.by_gradient(5, 2)

@@ -46,7 +46,7 @@ def _product(codes: int, dim: int, depth: int) -> Quantiser:
 
 
 QUANTISERS: Mapping[str, Callable[[int, int, int], Quantiser]] = {
-    "gradient": lambda codes, dim, depth: quantisation.by_gradient(codes, dim),
+    "gradient": lambda codes, dim, depth: quantisation.of_directions(quantisation.by_gradient(codes, dim)),
     "moving_average": lambda codes, dim, depth: quantisation.by_moving_average(codes, dim),
     "residual": _residual,
     "product": _product,

@@ -7,7 +7,7 @@ after the vmap. Arithmetic is in float32, codes are int32, whatever the rest of 
     nearest.py        the nearest of many vectors, by one matrix product
     vector.py         a codebook of vectors, learned by gradient
     moving_average.py a codebook that follows the mean of what is assigned to it; codes without use are revived
-    composed.py       several codes for a vector: of what is left (residual), of its pieces (product)
+    composed.py       several codes for a vector: of what is left (residual), of its pieces (product); codes of directions
     scalar.py         a grid in place of a codebook: finite scalar, lookup-free
     relaxed.py        classes drawn from logits, relaxed in training (Gumbel-softmax)
 """
@@ -16,6 +16,7 @@ from vae.quantisation.base import Assigned as Assigned
 from vae.quantisation.base import Quantiser as Quantiser
 from vae.quantisation.base import require_codes as require_codes
 from vae.quantisation.base import straight_through as straight_through
+from vae.quantisation.composed import of_directions as of_directions
 from vae.quantisation.composed import product as product
 from vae.quantisation.composed import residual as residual
 from vae.quantisation.moving_average import by_moving_average as by_moving_average

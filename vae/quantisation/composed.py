@@ -1,4 +1,4 @@
-"""Several codes for one vector: of what is left of it, or of its pieces."""
+"""Quantisers of quantisers: several codes for one vector, of what is left of it or of its pieces; codes of its direction."""
 
 import jax
 import jax.numpy as jnp
@@ -81,6 +81,25 @@ def product(quantiser: Quantiser, pieces: int) -> Quantiser:
         return jax.vmap(quantiser.update, in_axes=(0, 1, 0))(state, statistics, jax.random.split(key, pieces))
 
     return Quantiser(pieces * inputs, pieces * quantiser.outputs, pieces * depth, quantiser.codes, init, assign, lookup, update)
+
+
+def of_directions(quantiser: Quantiser) -> Quantiser:
+    """A quantiser that sees of each vector nothing but where it points:
+
+        v' = v / sqrt(| v |^2 + 1e-6)
+
+    A codebook that is learned by gradient cannot follow vectors that outgrow it: their commitment then outweighs the
+    likelihood, and all end at one code. (Yu et al. 2022, section 3.2, who keep the codes on the sphere too.)
+
+    quantiser: any with inputs.
+    """
+
+    def assign(params: PyTree, state: PyTree, vectors: Array, settings: Settings) -> Assigned:
+        vectors = as_vectors(vectors)
+        squared_norm = jnp.sum(jnp.square(vectors), axis=1, keepdims=True)
+        return quantiser.assign(params, state, vectors * jax.lax.rsqrt(squared_norm + 1e-6), settings)
+
+    return quantiser._replace(assign=assign)
 
 
 def cut(values: Array, size: int) -> Array:
