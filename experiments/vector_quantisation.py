@@ -39,14 +39,11 @@ class Config(ComparisonFlags):
     widths: tuple[int, ...] = (16, 32, 64)  # of the levels; each halves the image
     prior_width: int = 64
     commitment: float = 0.25  # weight of the squared distance from the encoder's vectors to their codes
-    temperature: float = 0.3
-    """To which the Gumbel-softmax cools from 1, while the weight of its KL rises from 0 in the first half."""
+    temperature: float = 0.3  # to which Gumbel-softmax cools from 1, while the weight of its KL rises from 0 in the first half
     learning_rate: float = 2e-3
 
 
-PRESETS = {
-    "gpu": Config(preset="gpu", steps=100 * 445, batch_size=128, images=10_000, widths=(32, 64, 128), dim=64, prior_width=256)
-}
+PRESETS = {"gpu": Config(preset="gpu", steps=100 * 890, images=10_000, widths=(32, 64, 128), dim=64, prior_width=256)}
 SMOKE = {"data": "digits", "widths": (4, 4), "dim": 4, "prior_width": 8, "steps": 4}
 
 
