@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+import vae
 from vae.reference import Reference, from_json, reference_to, resolve, to_json
 
 
@@ -38,6 +39,14 @@ def shadowed():
 
 
 NUMBER = 3
+
+
+def test_a_module_renamed_inside_its_package_is_not_missed():
+    """Runs of an earlier commit name `top_down` by a module that is called otherwise today."""
+    assert vae.reference.locate("vae.models.hierarchies:top_down") is vae.models.top_down
+    for name in ("vae.models.hierarchies:nothing", "vae.nowhere.hierarchies:top_down"):
+        with pytest.raises(ValueError, match="cannot be imported"):
+            vae.reference.locate(name)
 
 
 def test_round_trip_through_json():

@@ -108,11 +108,14 @@ def _split(function: Any) -> tuple[str, str]:
 
 
 def locate(function: str) -> Callable:
-    """The function or class that "module:function" names; ValueError where there is none."""
+    """The function or class that "module:function" names; ValueError where there is none.
+
+    A module that was renamed since inside of its package is not missed where the package exports the function.
+    """
     module_name, name = _split(function)
     name_of_script()  # so that a name of the script that runs means that script
     try:
-        found: Any = importlib.import_module(module_name)
+        found = _module_with(module_name, name.partition(".")[0])
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise ValueError(
@@ -125,6 +128,16 @@ def locate(function: str) -> Callable:
     if not callable(found):
         raise ValueError(f"{function} is a {type(found).__name__}; name a function.")
     return found
+
+
+def _module_with(module_name: str, name: str) -> Any:
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        package = module_name.rpartition(".")[0]
+        if error.name == module_name and package and hasattr(found := importlib.import_module(package), name):
+            return found
+        raise
 
 
 def _check_call(function: Callable, reference: Reference, bind: Callable, given: tuple = ()) -> None:

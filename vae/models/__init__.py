@@ -1,21 +1,48 @@
-"""Models, each a short composition of networks, distributions and a prior."""
+"""Models, each a short composition of networks, distributions and a prior.
+
+One latent group
+    latent.py            an encoder, a posterior, a prior, a decoder: `variational_autoencoder`
+    quantised.py         a grid of codes in its place
+    sparse_decoder.py    a decoder whose features each hang on few latents
+    second_stage.py      any model with another law of its codes
+
+Several groups
+    chains.py            from x upwards, each group from the one below
+    hierarchy.py         from the top down: ladders, residual maps
+    modalities.py        groups of which several parts of an example tell
+
+Around any model
+    labelling.py         a class as its first group
+    missing.py           values that are not there
+    standardisation.py   data in units of their own
+    hamiltonian.py       a posterior that is moved along its target
+
+By plain numbers and names, as a configuration file holds them
+    presets.py, context_presets.py, deep_presets.py, code_presets.py
+    choices.py, code_choices.py     what the names stand for
+    seen.py                         units, views and masks, the same for all of them
+
+Parts of these
+    group.py             one latent group of a trace
+    conditionals.py      a distribution given something: a network and its family
+"""
 
 from vae.models.chains import Link as Link
 from vae.models.chains import bottom_up_chain as bottom_up_chain
 from vae.models.code_presets import gumbel as gumbel
 from vae.models.code_presets import vector_quantised as vector_quantised
 from vae.models.conditionals import Conditional as Conditional
-from vae.models.conditioning import conditional as conditional
-from vae.models.conditioning import regression as regression
-from vae.models.conditioning import without_latents as without_latents
+from vae.models.context_presets import conditional as conditional
+from vae.models.context_presets import regression as regression
+from vae.models.context_presets import without_latents as without_latents
+from vae.models.deep_presets import bottom_up as bottom_up
+from vae.models.deep_presets import ladder as ladder
+from vae.models.deep_presets import top_down as top_down
 from vae.models.group import classes_of as classes_of
 from vae.models.group import given as given
 from vae.models.group import latent_group as latent_group
 from vae.models.hamiltonian import hamiltonian_mlp as hamiltonian_mlp
 from vae.models.hamiltonian import hamiltonian_posterior as hamiltonian_posterior
-from vae.models.hierarchies import bottom_up as bottom_up
-from vae.models.hierarchies import ladder as ladder
-from vae.models.hierarchies import top_down as top_down
 from vae.models.hierarchy import TopDownGroup as TopDownGroup
 from vae.models.hierarchy import precision_weighted as precision_weighted
 from vae.models.hierarchy import top_down_hierarchy as top_down_hierarchy
