@@ -1,6 +1,8 @@
 """A class as the first latent group of any model that is conditioned on it: seen where it is known, summed out where not."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,59 +39,91 @@ def labelled(model: Model, classifier: Network, classes: int, data: Data, prior:
     """
     require(classes >= 2, f"labelled got {classes} classes; wanted at least 2.")
     require(not classifier.stochastic, "labelled got a stochastic classifier; wanted one without dropout, since it has no key.")
-    uniform = Categorical(jnp.zeros(classes))
-    of_class = priors.fixed(uniform) if prior is None else prior
+    of_class = priors.fixed(Categorical(jnp.zeros(classes))) if prior is None else prior
+    parts = Parts(model, classifier, classes, of_class)
     x = jax.ShapeDtypeStruct(data.shape, STORED.get(data.space, jnp.float32))
+    return Model(
+        init=partial(initialised, parts, x, data.context),
+        infer=partial(inferred, parts),
+        prior=partial(drawn_from_prior, parts),
+        decode=partial(decoded, parts),
+        update=partial(updated, parts),
+    )
 
-    def init(key: Key) -> tuple[Params, PyTree]:
-        model_key, label_key, prior_key = jax.random.split(key, 3)
-        params, state = model.init(model_key)
-        network, network_state = classifier.init(label_key, x, data.context)
-        own = {"posterior": {"label": network}, "generative": {"label": of_class.init(prior_key)}}
-        params = {player: {**own[player], "model": params[player]} for player in own}
-        return params, {"classifier": network_state, "model": state}
 
-    def within(params: Params) -> Params:
-        return {player: own["model"] for player, own in params.items() if player in ("posterior", "generative", PRIOR_ENCODER)}
+class Parts(NamedTuple):
+    """What the model is composed of; see `labelled`."""
 
-    def prior_of_class(params: Params, context: PyTree) -> Distribution:
-        return of_class.build(params["generative"]["label"], context, no_encoder)
+    model: Model
+    classifier: Network
+    classes: int
+    prior: Prior
 
-    def infer(params: Params, state: PyTree, x: PyTree, context: PyTree, settings: Settings) -> Callable[..., Trace]:
-        own = params["posterior"]["label"]
-        logits, classifier_state = classifier.apply(own, state["classifier"], x, context, training=settings.training)
-        q, p = Categorical(logits), prior_of_class(params, context)
+    def seen(self, context: PyTree, label: Array) -> PyTree:
+        """What the model within is conditioned on."""
+        return beside(context, jax.nn.one_hot(label, self.classes))
 
-        def draw(key: Key, values: tuple = ()) -> Trace:
-            label_key, rest_key = jax.random.split(key)
-            y = latent_group(q, p, label_key, given(values, 0))
-            seen = beside(context, one_hot(y.value))
-            trace = model.infer(within(params), state["model"], x, seen, settings)(rest_key, values[1:])
-            statistics = {"classifier": classifier_state if settings.training else {}, "model": trace.statistics}
-            return trace._replace(latents=(y, *trace.latents), statistics=statistics)
 
-        return draw
+def initialised(parts: Parts, x: PyTree, context: PyTree, key: Key) -> tuple[Params, PyTree]:
+    """Parameters and states: those of the class under "label", those of the model within under "model"."""
+    model_key, label_key, prior_key = jax.random.split(key, 3)
+    params, state = parts.model.init(model_key)
+    network, network_state = parts.classifier.init(label_key, x, context)
+    own = {"posterior": {"label": network}, "generative": {"label": parts.prior.init(prior_key)}}
+    params = {player: {**own[player], "model": params[player]} for player in own}
+    return params, {"classifier": network_state, "model": state}
 
-    def drawn(params: Params, state: PyTree, key: Key, context: PyTree = (), values: tuple = (), temperature=1.0) -> tuple:
+
+def within(params: Params) -> Params:
+    """The parameters of the model within."""
+    return {player: own["model"] for player, own in params.items() if player in ("posterior", "generative", PRIOR_ENCODER)}
+
+
+def prior_of_class(parts: Parts, params: Params, context: PyTree) -> Distribution:
+    """p(y | c)."""
+    return parts.prior.build(params["generative"]["label"], context, no_encoder)
+
+
+def inferred(
+    parts: Parts, params: Params, state: PyTree, x: PyTree, context: PyTree, settings: Settings
+) -> Callable[..., Trace]:
+    """draw(key, values=()) -> Trace, after the classifier has run once; the encoder within runs for every class drawn."""
+    own, training = params["posterior"]["label"], settings.training
+    logits, classifier_state = parts.classifier.apply(own, state["classifier"], x, context, training=training)
+    q, p = Categorical(logits), prior_of_class(parts, params, context)
+
+    def draw(key: Key, values: tuple = ()) -> Trace:
         label_key, rest_key = jax.random.split(key)
-        kept = given(values, 0)
-        several = isinstance(temperature, Sequence)
-        own, rest = (temperature[0], temperature[1:]) if several else (temperature, temperature)
-        y = priors.sample_prior(prior_of_class(params, context), label_key, own) if kept is None else kept
-        seen = beside(context, one_hot(y))
-        return y, *model.prior(within(params), state["model"], rest_key, seen, values[1:], rest)
+        y = latent_group(q, p, label_key, given(values, 0))
+        infer = parts.model.infer(within(params), state["model"], x, parts.seen(context, y.value), settings)
+        trace = infer(rest_key, values[1:])
+        statistics = {"classifier": classifier_state if training else {}, "model": trace.statistics}
+        return trace._replace(latents=(y, *trace.latents), statistics=statistics)
 
-    def decode(params: Params, state: PyTree, values: tuple, context: PyTree = ()) -> Distribution:
-        return model.decode(within(params), state["model"], values[1:], beside(context, one_hot(values[0])))
+    return draw
 
-    def update(state: PyTree, statistics: PyTree, key: Key) -> PyTree:
-        classifier_state = state_after_batch(state["classifier"], statistics["classifier"], key)
-        return {"classifier": classifier_state, "model": model.update(state["model"], statistics["model"], key)}
 
-    def one_hot(label: Array) -> Array:
-        return jax.nn.one_hot(label, classes)
+def drawn_from_prior(
+    parts: Parts, params: Params, state: PyTree, key: Key, context: PyTree = (), values: tuple = (), temperature: Any = 1.0
+) -> tuple:
+    """A class from p(y | c), or the one given, then the groups within."""
+    label_key, rest_key = jax.random.split(key)
+    several = isinstance(temperature, Sequence)
+    own, rest = (temperature[0], temperature[1:]) if several else (temperature, temperature)
+    y = given(values, 0)
+    y = priors.sample_prior(prior_of_class(parts, params, context), label_key, own) if y is None else y
+    return y, *parts.model.prior(within(params), state["model"], rest_key, parts.seen(context, y), values[1:], rest)
 
-    return Model(init=init, infer=infer, prior=drawn, decode=decode, update=update)
+
+def decoded(parts: Parts, params: Params, state: PyTree, values: tuple, context: PyTree = ()) -> Distribution:
+    """p(x | y, z, c)."""
+    return parts.model.decode(within(params), state["model"], values[1:], parts.seen(context, values[0]))
+
+
+def updated(parts: Parts, state: PyTree, statistics: PyTree, key: Key) -> PyTree:
+    """The carried state of both after a batch."""
+    classifier_state = state_after_batch(state["classifier"], statistics["classifier"], key)
+    return {"classifier": classifier_state, "model": parts.model.update(state["model"], statistics["model"], key)}
 
 
 def no_encoder(x: PyTree) -> Distribution:

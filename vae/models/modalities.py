@@ -1,6 +1,7 @@
 """Latent groups of which several parts of an example tell, an image and its caption: side by side, or experts of one group."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -80,49 +81,75 @@ def informed(groups: Sequence[Informed], decoder: Network, likelihood: Family, d
             require_function_of_inputs(f"informed, for {source.name},", source.encoder, part, ())
     require_function_of_inputs("informed, for the decoder,", decoder, code, ())
 
-    def init(key: Key) -> tuple[Params, PyTree]:
-        decoder_key, *keys = jax.random.split(key, 1 + 2 * len(groups))
-        encoders, own = [], []
-        for i, (group, of_group) in enumerate(zip(groups, parts, strict=True)):
-            each = jax.random.split(keys[2 * i], len(of_group))
-            pairs = zip(group.sources, each, of_group, strict=True)
-            encoders.append({source.name: source.encoder.init(k, part, ())[0] for source, k, part in pairs})
-            own.append(group.prior.init(keys[2 * i + 1]))
-        generative = {"decoder": decoder.init(decoder_key, code, ())[0], "priors": own}
-        if likelihood.init is not None:
-            generative["likelihood"] = likelihood.init(jax.random.fold_in(decoder_key, 1))
-        return {"posterior": {"encoders": encoders}, "generative": generative}, {}
+    composed = Parts(tuple(groups), decoder, likelihood)
+    return Model(
+        init=partial(initialised, composed, parts, code),
+        infer=partial(inferred, composed),
+        prior=partial(drawn_from_prior, composed),
+        decode=partial(decoded, composed),
+        update=lambda state, statistics, key: state,
+    )
 
-    def priors_of(params: Params, context: PyTree) -> list[Distribution]:
-        own = params["generative"]["priors"]
-        return [group.prior.build(of, context, no_pseudo_inputs) for group, of in zip(groups, own, strict=True)]
 
-    def infer(params: Params, state: PyTree, x: PyTree, context: PyTree, settings: Settings) -> Callable[..., Trace]:
-        priors = priors_of(params, context)
-        own = params["posterior"]["encoders"]
-        found = [posterior_of(group, own[i], priors[i], x, context) for i, group in enumerate(groups)]
+class Parts(NamedTuple):
+    """What the model is composed of; see `informed`."""
 
-        def draw(key: Key, values: tuple = ()) -> Trace:
-            keys = jax.random.split(key, len(groups))
-            pairs = enumerate(zip(found, priors, strict=True))
-            latents = tuple(latent_group(q, p, keys[i], given(values, i)) for i, (q, p) in pairs)
-            return Trace(likelihood=decode(params, state, tuple(group.value for group in latents)), latents=latents)
+    groups: tuple[Informed, ...]
+    decoder: Network
+    likelihood: Family
 
-        return draw
 
-    def prior(params: Params, state: PyTree, key: Key, context: PyTree = (), values: tuple = (), temperature=1.0) -> tuple:
-        keys, known = jax.random.split(key, len(groups)), [given(values, i) for i in range(len(groups))]
-        at = [temperature_of(temperature, i, len(groups)) for i in range(len(groups))]
-        drawn = zip(known, priors_of(params, context), keys, at, strict=True)
-        return tuple(sample_prior(p, k, own) if kept is None else kept for kept, p, k, own in drawn)
+def initialised(parts: Parts, seen: Sequence[Sequence[PyTree]], code: PyTree, key: Key) -> tuple[Params, PyTree]:
+    """Parameters; `seen` are the shapes of what tells of each group, `code` is that of all values concatenated."""
+    decoder_key, *keys = jax.random.split(key, 1 + 2 * len(parts.groups))
+    encoders, own = [], []
+    for i, (group, of_group) in enumerate(zip(parts.groups, seen, strict=True)):
+        pairs = zip(group.sources, jax.random.split(keys[2 * i], len(of_group)), of_group, strict=True)
+        encoders.append({source.name: source.encoder.init(k, part, ())[0] for source, k, part in pairs})
+        own.append(group.prior.init(keys[2 * i + 1]))
+    generative = {"decoder": parts.decoder.init(decoder_key, code, ())[0], "priors": own}
+    if parts.likelihood.init is not None:
+        generative["likelihood"] = parts.likelihood.init(jax.random.fold_in(decoder_key, 1))
+    return {"posterior": {"encoders": encoders}, "generative": generative}, {}
 
-    def decode(params: Params, state: PyTree, values: tuple, context: PyTree = ()) -> Distribution:
-        code = jnp.concatenate([jnp.ravel(value) for value in values])
-        own = params["generative"]
-        outputs, _ = decoder.apply(own["decoder"], {}, code, ())
-        return likelihood.build(outputs, *(() if likelihood.init is None else (own["likelihood"],)))
 
-    return Model(init=init, infer=infer, prior=prior, decode=decode, update=lambda state, statistics, key: state)
+def priors_of(parts: Parts, params: Params, context: PyTree) -> list[Distribution]:
+    """p(z_i) of every group."""
+    pairs = zip(parts.groups, params["generative"]["priors"], strict=True)
+    return [group.prior.build(own, context, no_pseudo_inputs) for group, own in pairs]
+
+
+def inferred(
+    parts: Parts, params: Params, state: PyTree, x: PyTree, context: PyTree, settings: Settings
+) -> Callable[..., Trace]:
+    """draw(key, values=()) -> Trace, after every encoder has run once."""
+    encoders, laws = params["posterior"]["encoders"], priors_of(parts, params, context)
+    found = [posterior_of(*pair, x, context) for pair in zip(parts.groups, encoders, laws, strict=True)]
+
+    def draw(key: Key, values: tuple = ()) -> Trace:
+        pairs = enumerate(zip(found, laws, jax.random.split(key, len(found)), strict=True))
+        latents = tuple(latent_group(q, p, own, given(values, i)) for i, (q, p, own) in pairs)
+        return Trace(likelihood=decoded(parts, params, state, tuple(group.value for group in latents)), latents=latents)
+
+    return draw
+
+
+def drawn_from_prior(
+    parts: Parts, params: Params, state: PyTree, key: Key, context: PyTree = (), values: tuple = (), temperature: Any = 1.0
+) -> tuple:
+    """A value of every group from its prior, or the one given."""
+    laws = priors_of(parts, params, context)
+    known = [given(values, i) for i in range(len(laws))]
+    at = [temperature_of(temperature, i, len(laws)) for i in range(len(laws))]
+    pairs = zip(known, laws, jax.random.split(key, len(laws)), at, strict=True)
+    return tuple(sample_prior(p, k, own) if kept is None else kept for kept, p, k, own in pairs)
+
+
+def decoded(parts: Parts, params: Params, state: PyTree, values: tuple, context: PyTree = ()) -> Distribution:
+    """p(x | z_1, ..., z_G)."""
+    code, own = jnp.concatenate([jnp.ravel(value) for value in values]), params["generative"]
+    outputs, _ = parts.decoder.apply(own["decoder"], {}, code, ())
+    return parts.likelihood.build(outputs, *(() if parts.likelihood.init is None else (own["likelihood"],)))
 
 
 def posterior_of(group: Informed, params: PyTree, prior: Distribution, x: PyTree, context: PyTree) -> Distribution:
