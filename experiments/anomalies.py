@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import vae
-from vae.command import ComparisonFlags, run
+from vae.command import ComparisonFlags, run, smoked
 from vae.data.resizing import area_average
 from vae.data.sources.tfds import data_dir
 from vae.reports.detecting import INSIDE, detect, write_areas
@@ -64,7 +64,7 @@ def other_images(name: str, side: int) -> np.ndarray:
 
 def main(config: Config) -> None:
     """Train, score, print, draw."""
-    config = dataclasses.replace(config, **SMOKE) if config.smoke else config
+    config = smoked(config, PRESETS[config.preset], SMOKE) if config.smoke else config
     known, sets = sets_of(config, vae.data.load(config.data))
     settings, runs = {"beta": 1.0, "learning_rate": 1e-3}, {}
     for name, model in MODELS.items():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from smoke_runs import call, smoke_run
 
-from experiments import hyperspherical, priors, second_stage, sparse_coding, sparse_decoding
+from experiments import hyperspherical, laws_of_codes, priors, second_stage, sparse_coding, sparse_decoding
 
 
 @pytest.mark.slow  # seven models are compiled for evaluation
@@ -51,7 +51,7 @@ def test_second_stage(tmp_path):
     with contextlib.redirect_stdout(None):
         assert call(second_stage.__name__, "--smoke", "--seeds", 1, "--workdir", tmp_path) == 0
     table = (tmp_path / "second_stage.md").read_text()
-    assert [row.split("|")[1].strip() for row in table.splitlines()[2:]] == [*second_stage.METHODS, "training images"]
+    assert [row.split("|")[1].strip() for row in table.splitlines()[2:]] == [*laws_of_codes.METHODS, "training images"]
     assert (tmp_path / "second_stage.png").stat().st_size > 1000
 
 

@@ -120,7 +120,8 @@ def compare_and_write(script: Script, config: Any) -> int:
         workdir=None if config.smoke else config.workdir,
     )
     draw = script.figure or (lambda config, found, title: found.figure(title))
-    write(config, name, found, found.table(script.columns), draw(config, found, script.title), first_data(variants))
+    table, picture = found.table(script.columns), draw(config, found, script.title)
+    write_results(config, name, found.numbers, table, picture, first_data(variants))
     return 0
 
 
@@ -143,12 +144,16 @@ def first_data(variants: Mapping[str, Experiment]) -> str:
     return data_sha256(train_digests(next(iter(variants.values())).data.train))
 
 
-def write(config: Any, name: str, found: Comparison, table: str, figure: Any, data: str) -> None:
-    """Print the table; write the numbers, their origin, the table and the figure into the work directory."""
+def write_results(config: Any, name: str, numbers: Mapping[str, Any], table: str, figure: Any, data: str) -> None:
+    """Print the table; write `name`.json, .md and .png into `config.workdir`: numbers with where they are from, table, figure.
+
+    config: the flags of the script, for the JSON too.
+    data:   the digest of the data.
+    """
     from vae import visualise
 
     config.workdir.mkdir(parents=True, exist_ok=True)
-    record = {"config": flags_as_json(config), **found.numbers, "provenance": provenance(sys.argv, data)}
+    record = {"config": flags_as_json(config), **numbers, "provenance": provenance(sys.argv, data)}
     write_json(config.workdir / f"{name}.json", record)
     (config.workdir / f"{name}.md").write_text(table, encoding="utf-8")
     visualise.save(figure, config.workdir / f"{name}.png")

@@ -116,6 +116,19 @@ def over_seeds(values: Any) -> Summary:
     return {"mean": float(values.mean()), "sd_seeds": spread, "per_seed": values.tolist()}
 
 
+def numbers_of_models(found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """{"models": ..., "differences": {}}, as `table_of_models` takes it: of every model and quantity what `over_seeds` says.
+
+    found: for each seed, by model, a NamedTuple of numbers.
+    """
+    first = found[0]
+    models = {
+        name: {quantity: over_seeds([getattr(seed[name], quantity) for seed in found]) for quantity in numbers._fields}
+        for name, numbers in first.items()
+    }
+    return {"models": models, "differences": {}}
+
+
 def over_images(values: np.ndarray) -> Summary:
     """The mean of (seeds, images) numbers with both errors."""
     return {**over_seeds(values.mean(axis=1)), "se_images": standard_error(values.mean(axis=0))}
