@@ -39,7 +39,7 @@ class Config(ComparisonFlags):
     widths: tuple[int, ...] = (16, 32, 64)  # of the levels; each halves the image
     prior_width: int = 64
     commitment: float = 0.25  # weight of the squared distance from the encoder's vectors to their codes
-    temperature: float = 0.3  # to which Gumbel-softmax cools from 1, while the weight of its KL rises from 0 in the first half
+    temperature: float = 0.3  # to which Gumbel-softmax cools from 1, while the weight of its KL rises from 0
     learning_rate: float = 2e-3
 
 
@@ -56,7 +56,7 @@ def variant(config: Config, quantiser: str, several: dict[str, int]) -> vae.Expe
     """The model with one quantiser, with the weights and schedules that it reads."""
     common = {name: getattr(config, name) for name in ("codes", "dim", "widths", "prior_width")}
     committed = {} if quantiser in ("finite_scalar", "gumbel") else {"commitment": config.commitment}
-    falling, rising = schedules.exponential(config.steps, 1.0, config.temperature), schedules.linear(max(config.steps // 2, 1))
+    falling, rising = schedules.exponential(config.steps, 1.0, config.temperature), schedules.linear(config.steps)
     soft = {"temperature": falling, "beta": rising} if quantiser == "gumbel" else {}
     return vae.Experiment(
         data=vae.data.image_splits(config.data),
