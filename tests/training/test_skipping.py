@@ -45,6 +45,14 @@ def test_it_cannot_freeze():
     assert int(state.in_all) == 4
 
 
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_what_is_not_finite_is_never_taken(number):
+    wrong = {"a": jnp.array([number, 1.0]), "b": jnp.zeros(())}
+    updates, state = walked(skip_large_gradients(optax.adam(0.1), 5.0, at_most=1), [wrong] * 3 + [SHORT])
+    assert_array_equal(updates[:3], np.zeros((3, 2)))
+    jax.tree.map(assert_array_equal, state.inner, walked(optax.adam(0.1), [SHORT])[1])
+
+
 def test_players_are_left_out_one_by_one():
     optimiser = optax.multi_transform(
         {"x": skip_large_gradients(optax.sgd(1.0), 5.0), "y": optax.sgd(1.0)}, {"a": "x", "b": "y"}

@@ -32,6 +32,7 @@ def skip_large_gradients(
         |g| <= c:                       inner(g)
         |g| > c, fewer than n in a row: 0, and nothing carried changes
         |g| > c, after n in a row:      inner(g c / |g|)
+        |g| not finite:                 0, however many
 
     A few gradients of a deep hierarchy are so long that one of them undoes much training (Child 2021, appendix B). A threshold
     alone would freeze a run whose every gradient has come to lie beyond it; here it goes on, by gradients of that norm.
@@ -49,8 +50,8 @@ def skip_large_gradients(
 
     def update(gradients: PyTree, state: SkippingState, params: PyTree = None) -> tuple[PyTree, SkippingState]:
         norm = jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(gradients)))
-        large = norm > largest_norm
-        skipped = large & (state.in_a_row < at_most)
+        finite, large = jnp.isfinite(norm), ~(norm <= largest_norm)
+        skipped = large & ((state.in_a_row < at_most) | ~finite)
         shrink = jnp.where(large, largest_norm / jnp.where(large, norm, 1.0), 1.0)
         updates, after = inner.update(jax.tree.map(lambda g: g * shrink, gradients), state.inner, params)
         updates = jax.tree.map(lambda u: jnp.where(skipped, jnp.zeros_like(u), u), updates)
