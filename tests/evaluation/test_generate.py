@@ -153,3 +153,11 @@ def test_a_quantised_code_and_a_class_are_decoded_as_they_are():
     assert jnp.issubdtype(label.dtype, jnp.integer), "the mean of a class is no class"
     found = generate.reconstruct(trained, X, jax.random.key(0))
     np.testing.assert_allclose(found[1], trained.decode((label[1], code[1])).mean, rtol=1e-5)
+
+
+@pytest.mark.parametrize("latents", ["von_mises_fisher", "power_spherical"])
+def test_a_code_on_a_sphere_is_on_it(latents):
+    model = models.mlp(Data((4,), "real"), latent_dim=3, hidden=[], latents=latents)
+    trained = Trained(model, *model.init(jax.random.key(0)))
+    (codes,) = generate.codes_of(trained, X, jax.random.key(0))
+    np.testing.assert_allclose(np.linalg.norm(codes, axis=1), 1.0, rtol=1e-5)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from vae.distributions import PowerSpherical, VonMisesFisher
 from vae.evaluation.batches import map_examples
 from vae.evaluation.evidence import with_density
 from vae.evaluation.paths import Path, between
@@ -156,7 +157,9 @@ def codes_of(trained: Trained, x: PyTree, key: Key, *, context: PyTree = (), bat
 
 
 def _code(latent: Latent) -> PyTree:
-    """The posterior mean where it is of the shape and the kind of a value, else the value."""
+    """The posterior mean where it is of the shape and the kind of a value, else the value; on a sphere the mean direction."""
+    if isinstance(latent.posterior, PowerSpherical | VonMisesFisher):
+        return latent.posterior.mode  # the mean is a point inside of the sphere, which no decoder was trained on
     mean = getattr(latent.posterior, "mean", latent.value)
     like = jax.tree.map(lambda leaf: (jnp.shape(leaf), jnp.result_type(leaf)), (mean, latent.value))
     return mean if like[0] == like[1] else latent.value
