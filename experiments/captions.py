@@ -1,6 +1,6 @@
 """Change one word of a caption and hold the image's latent: does what the word says change in the drawing, and by how much?
 
-    python -m experiments.captions                  10 minutes of processor time; numbers in RESULTS.md
+    python -m experiments.captions                  8 minutes of processor time; numbers in RESULTS.md
     python -m experiments.captions --smoke          seconds, on small digits, numbers without meaning
     python -m experiments.captions --preset long    50 epochs
 

@@ -1,6 +1,6 @@
 """Emoji drawn from their names: what does another word change, with the drawing's own latent held?
 
-    python -m experiments.emoji_names                  about 10 minutes on two cores; numbers in RESULTS.md
+    python -m experiments.emoji_names                  3 minutes of processor time; numbers in RESULTS.md
     python -m experiments.emoji_names --smoke          seconds, numbers without meaning
     python -m experiments.emoji_names --preset long    200 epochs
 

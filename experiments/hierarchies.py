@@ -1,6 +1,6 @@
 """Several groups of latent variables: what are two layers, a ladder and residual maps worth beside one layer?
 
-    python -m experiments.hierarchies                 10 minutes of processor time; numbers in RESULTS.md
+    python -m experiments.hierarchies                 15 minutes of processor time; numbers in RESULTS.md
     python -m experiments.hierarchies --smoke         seconds, on small digits, numbers without meaning
     python -m experiments.hierarchies --preset paper  600 epochs, deeper maps: for an accelerator
 

@@ -1,7 +1,7 @@
 """What is a learned prior worth, at equal steps: a standard normal, a mixture, a VampPrior and a flow?
 
-    python -m experiments.priors                     10 minutes on two cores
-    python -m experiments.priors --others            also a full covariance, IAF and Hamiltonian posteriors
+    python -m experiments.priors                     5 minutes of processor time; numbers in RESULTS.md
+    python -m experiments.priors --others            also other posteriors: 15 minutes
     python -m experiments.priors --smoke             seconds, on small digits, numbers without meaning
     python -m experiments.priors --preset paper      40 latent dimensions, 784-300-300, as Tomczak & Welling 2018
 

@@ -1,6 +1,6 @@
 """What does a latent code add to a network that completes an image from one, two or three of its quadrants?
 
-    python -m experiments.quadrants                  10 minutes of processor time; numbers in RESULTS.md; --shown 2, --shown 3
+    python -m experiments.quadrants                  6 minutes of processor time; numbers in RESULTS.md; --shown 2, --shown 3
     python -m experiments.quadrants --smoke          seconds, on small digits, numbers without meaning
     python -m experiments.quadrants --preset paper   the nets of the example named below, 50 epochs
 
