@@ -76,5 +76,5 @@ def figure(config: Config, found: vae.Comparison, title: str):
 
 if __name__ == "__main__":
     look = {"columns": {"accuracy": ("accuracy", 4)}, "scores": lambda config: {"accuracy": vae.evaluation.accuracy}}
-    title = "Few labels, many images: accuracy on the test set"
-    vae.command.comparison(variants, title=title, presets=PRESETS, smoke=SMOKE, figure=figure, **look)
+    look["pairs"] = lambda config: [(f"M2, {number} labels", f"{number} labels alone") for number in config.labels]
+    vae.command.comparison(variants, title="Few labels, many images", presets=PRESETS, smoke=SMOKE, figure=figure, **look)
