@@ -11,7 +11,7 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from vae.distributions import AtSample, UniformSphere, standard_normal
-from vae.evaluation import annealing, annealing_paths
+from vae.evaluation import annealing, annealing_chains, annealing_paths
 from vae.evaluation.annealing import Annealing, annealed_evidence, simulate
 from vae.evaluation.annealing_paths import from_posterior, from_prior
 from vae.evaluation.effective_chains import FEWEST_EFFECTIVE, with_stated_error
@@ -94,7 +94,7 @@ def test_both_directions_bracket_the_exact_evidence(bounds):
 
 
 def test_step_sizes_are_adapted_to_the_acceptance(bounds):
-    np.testing.assert_allclose(np.mean(bounds[0].acceptance), annealing.TARGET_ACCEPTANCE, atol=0.05)
+    np.testing.assert_allclose(np.mean(bounds[0].acceptance), annealing_chains.TARGET_ACCEPTANCE, atol=0.05)
 
 
 # The error that is stated
@@ -169,8 +169,8 @@ def many_chains():
     def both(key):
         forward_key, sample_key, reverse_key = jax.random.split(key, 3)
         exact = (mean + std * jax.random.normal(sample_key, (2,)),)
-        forward = annealing.forward_chain(path, forward_key, **run)
-        return forward, annealing.reverse_chain(path, exact, reverse_key, **run)
+        forward = annealing_chains.forward_chain(path, forward_key, **run)
+        return forward, annealing_chains.reverse_chain(path, exact, reverse_key, **run)
 
     keys = jax.random.split(jax.random.key(3), 20_000)
     (forward, _), (reverse, acceptance) = compiled_quickly(jax.jit(jax.vmap(both)), keys)(keys)
