@@ -232,7 +232,7 @@ def test_memory_does_not_grow_with_the_number_of_temperatures():
     long = {shape for shape in shapes if max(shape, default=0) >= temperatures}
     assert (examples, chains, 2) in shapes, "positions: the programs inside were looked at"
     assert (temperatures, examples) in long
-    assert max(np.prod(shape) for shape in long) <= examples * (temperatures + annealing.WARM_UP + 1)
+    assert max(np.prod(shape) for shape in long) <= examples * (temperatures + annealing_chains.WARM_UP + 1)
 
 
 def shapes_within(jaxpr):
