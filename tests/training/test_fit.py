@@ -181,3 +181,10 @@ def test_writers_of_the_users_own_see_every_record():
     fitted = fit(writers=(kept,))
     assert kept.records == fitted.records
     assert kept.closed
+
+
+def test_stop_is_asked_when_there_is_something_to_look_at():
+    """A function of the last record need not expect that there is none."""
+    seen = []
+    fit(stop=lambda records: bool(seen.append(records[-1]["step"])))
+    assert seen == sorted(seen) != []

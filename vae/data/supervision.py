@@ -22,7 +22,8 @@ def semi_supervised_splits(splits: Splits, labels: int, draw: int = 0) -> Splits
 
     The feed "labelled" gives the class as the value of latent group 0 (`Batch.values`). The feed "unlabelled" has all training
     examples, the labelled ones too, without it. No model sees the labels of the validation and test splits, which are there to
-    be compared with.
+    be compared with. The objective of such an experiment is `vae.objectives.by_feed`, its batch_size names both feeds:
+    {"labelled": 50, "unlabelled": 50}; `experiments.semi_supervised` is a whole one.
 
     >>> few = vae.data.semi_supervised_splits(vae.data.image_splits("digits"), labels=20)
     >>> few.train["labelled"].size, few.train["unlabelled"].size
@@ -69,7 +70,7 @@ def classes_of_splits(splits: Splits) -> int:
         require(
             len(unseen) == 0,
             f"the {name} split has the class {unseen[:1]}, which no training example has; wanted classes that are learned: "
-            "leave those examples out.",
+            "leave those examples out, as vae.data.without_class does.",
         )
     return len(known)
 

@@ -67,7 +67,10 @@ def sample_prior(
 
     number:  of samples; with a context, or values, there are as many as those have rows.
     context: a row for each sample, () for a model that takes none.
-    values:  rows of the groups that are given, None for a group that is drawn; () draws all.
+    values:  rows of the groups that are given, None for a group that is drawn; () draws all. Of a model that is `labelled`,
+             (classes, None) draws examples of these classes.
+    temperature: factor on the spread of the prior, one number or one for each group in the order of the trace, from the top
+             down in a hierarchy; see `vae.priors.sample_prior`.
 
     Raises ValueError for a context that does not fit the model, for numbers of rows that differ, and for a class that a group
     does not have.

@@ -172,7 +172,10 @@ def rows_of(number: int | None, **parts: PyTree) -> int:
         raise ValueError(f"nothing says how many rows are wanted; pass number=, or rows of {' or '.join(parts)}.")
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
-        raise ValueError(f"the numbers of rows differ: {listed}; wanted equal ones: leave number out where rows are given.")
+        raise ValueError(
+            f"the numbers of rows differ: {listed}; wanted equal ones, a context having a row for each sample: leave number out "
+            "where rows are given."
+        )
     rows = next(iter(counts.values()))
     if rows < 1:
         raise ValueError(f"number is {rows}; wanted at least 1.")

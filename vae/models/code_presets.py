@@ -32,9 +32,10 @@ def vector_quantised(
     """A VQ-VAE of images of any size, with its prior over the codes: convolutional networks around a grid of codes.
 
     codes, dim, depth:  of the quantiser: how many codes, of what dimension, how many at a place (residual and product).
-    quantiser:          a name in `QUANTISERS`.
+    quantiser:          a name in `vae.models.code_choices.QUANTISERS`: "gradient", "moving_average", "residual", "product",
+                        "finite_scalar", "lookup_free" or "gumbel".
     widths, blocks:     each width halves the sides; blocks are residual ones at the level of the codes.
-    prior:              a name in `CODE_PRIORS`; its width and layers where it is a network.
+    prior:              a name in `vae.models.code_choices.CODE_PRIORS`; width and layers where it is a network.
     settled:            train nothing but the prior: a second stage, see `with_settled_codes`.
 
     The other arguments are those of `vae.models.mlp`. Charge it with the default rates, or with `chain_rule`; a Gumbel-softmax

@@ -78,7 +78,7 @@ def ladder(
         d_l = the layers hidden[l - 1] of d_(l-1),    d_0 = x,    N_l = the Gaussian read off a linear function of d_l,
         q(z_L | x) = N_L,    q(z_l | x, z_(l+1)) in proportion to N_l(z_l) p(z_l | z_(l+1))
 
-    latent_dims, hidden: from x upwards, as in `bottom_up`.
+    latent_dims, hidden: from x upwards, as in `bottom_up`; the groups of a trace are from the top down.
     batch_normalised:    whether all hidden layers are, as in the paper.
 
     (Sonderby et al. 2016, section 2.2.) The other arguments are those of `mlp`.

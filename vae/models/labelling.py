@@ -32,7 +32,7 @@ def labelled(model: Model, classifier: Network, classes: int, data: Data, prior:
     prior:      p(y | context), a `Categorical` distribution of the classes; all equally likely where None.
 
     The class is group 0, an int32 of shape (). A batch may give it (`Batch.values`), and `objectives.enumerated(classes)` sums
-    it out where it does not; `vae.evaluation.sample_prior(..., values=(classes, None))` draws examples of given classes. With
+    it out where it does not; `vae.evaluation.generate.sample_prior` draws examples of the classes in its `values`. With
     `vae.models.mlp` within, it is model M2. (Kingma et al. 2014, section 2.)
 
     Raises ValueError for fewer than two classes and for a classifier with dropout, which has no key.

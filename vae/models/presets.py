@@ -26,7 +26,7 @@ def mlp(
 ) -> Model:
     """A VAE of fully connected networks, D - hidden - latents - reversed(hidden) - D. (Kingma & Welling 2014, appendix C.)
 
-    likelihood, latents, activation: names in `LIKELIHOODS`, `LATENTS`, `ACTIVATIONS`; without a likelihood that of `BY_SPACE`.
+    likelihood, latents, activation: names in `vae.models.choices`; without a likelihood that of `BY_SPACE`.
     std:                             of the likelihoods normal and laplace, in the units that the networks see; 1, and for
                                      laplace a scale of 1, where it is not given.
 

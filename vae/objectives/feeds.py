@@ -19,7 +19,7 @@ def by_feed(objectives: Mapping[str, Objective]) -> Objective:
     objectives: by the name of the feed. The setting of that name is the weight, 1 where it is not given. None may have
                 parameters of its own.
 
-        vae.objectives.by_feed({"labelled": vae.elbo(), "unlabelled": marginalised})
+        vae.objectives.by_feed({"labelled": vae.elbo(), "unlabelled": vae.elbo(expectation=enumerated(10))})
 
     Validation and reports charge as the last objective does. Raises TypeError for a batch of one feed, ValueError for feeds
     with other names.

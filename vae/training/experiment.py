@@ -97,7 +97,7 @@ class Host(NamedTuple):
     log_every:  steps between records.
     save_every: steps between checkpoints beside those of the validations; None for none.
     chunk:      steps per compiled program, shortened to divide the periods; None chooses.
-    stop:       records -> whether to stop early, asked after each validation; see `vae.training.stopping`.
+    stop:       records -> whether to stop early, asked after each validation, and on resuming; see `vae.training.stopping`.
     writers:    further places for the records.
     figures:    name -> function(trained) -> matplotlib Figure, drawn at each validation.
     progress:   whether a progress bar is drawn.

@@ -45,7 +45,7 @@ def train(run: Run, journal: Journal, state: TrainState, pending: Pending) -> tu
     """
     plan, host, steps = run.plan, run.host, run.plan.experiment.steps
     step = int(state.step)
-    if step >= steps or host.stop(journal.records):
+    if step >= steps or (journal.records and host.stop(journal.records)):
         return state, None
     journal.begin(step)
     watch = collapse_after_all(CollapseWatch(warmed_up(plan)), journal.records)
