@@ -1,6 +1,6 @@
 """Which quantiser loses least for its bits, and how many of its codes are in use?
 
-    python -m experiments.vector_quantisation                 4x4 places of about 8 bits each, on MNIST; numbers in RESULTS.md
+    python -m experiments.vector_quantisation                 4x4 places of 8 bits each; 25 minutes of processor time
     python -m experiments.vector_quantisation --smoke         on small digits, numbers without meaning
     python -m experiments.vector_quantisation --preset gpu    the full setting
 

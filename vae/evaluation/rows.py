@@ -173,7 +173,7 @@ def rows_of(number: int | None, **parts: PyTree) -> int:
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise ValueError(
-            f"the numbers of rows differ: {listed}; wanted equal ones, a context having a row for each sample: leave number out "
+            f"the numbers of rows differ: {listed}; wanted equal ones, of a context a row for each sample: leave number out "
             "where rows are given."
         )
     rows = next(iter(counts.values()))
