@@ -1,6 +1,6 @@
 """Does a latent sphere say more than a latent Gaussian of as many dimensions?
 
-    python -m experiments.hyperspherical                     15 minutes on two cores
+    python -m experiments.hyperspherical                     10 minutes of processor time; numbers in RESULTS.md
     python -m experiments.hyperspherical --smoke             seconds, on small digits, numbers without meaning
     python -m experiments.hyperspherical --preset paper      d = 2, 5, 10, 20, 40 to convergence; hours
 
