@@ -7,7 +7,7 @@ from experiments import semi_supervised as experiment
 
 
 def test_the_weights_are_those_of_a_sum_over_all_images():
-    config = experiment.Config(data="digits", labels=(20, 100), batch_size=20)
+    config = experiment.Config(data="digits", labels=(20, 100), batch_size=20, alpha=0.1)
     found = experiment.variants(config)
     assert list(found) == ["20 labels alone", "M2, 20 labels", "100 labels alone", "M2, 100 labels"]
     m2 = found["M2, 100 labels"]
