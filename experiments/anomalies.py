@@ -1,6 +1,6 @@
 """Which score of a model tells what is no digit from digits, and does a plain likelihood fail at it?
 
-    python -m experiments.anomalies                      about 10 minutes on two cores; numbers in RESULTS.md
+    python -m experiments.anomalies                      not timed yet; of reverse numbers are in RESULTS.md
     python -m experiments.anomalies --smoke              seconds, on small digits, numbers without meaning
     python -m experiments.anomalies --preset reverse     trained on clothes; --preset left-out: on digits without the nines
 

@@ -1,6 +1,6 @@
 """How many bits does a colour picture with transparency take in a VAE, and what is each likelihood worth beside a PNG file?
 
-    python -m experiments.emoji                   about 10 minutes on two cores; numbers in RESULTS.md
+    python -m experiments.emoji                   some 20 minutes, two for a run with a mixture; not run to its end yet
     python -m experiments.emoji --smoke           seconds, on small digits, numbers without meaning
     python -m experiments.emoji --preset gpu      long enough to be laid beside the file; --preset gpu-64 at 64 x 64
 

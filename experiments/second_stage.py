@@ -1,6 +1,6 @@
 """Are samples better when the law of the codes is found after training: second VAE, fitted mixture, regularised autoencoder?
 
-    python -m experiments.second_stage               numbers in RESULTS.md; interrupted, it goes on
+    python -m experiments.second_stage               not timed yet; interrupted, it goes on
     python -m experiments.second_stage --smoke       seconds, on small digits, numbers without meaning
 
 Gray images, a normal likelihood with one learned std. A VAE sampled from N(0, I), from a Gaussian mixture fitted to its codes,

@@ -1,6 +1,6 @@
 """What does a spike-and-slab latent do that a Gaussian does not, as there are more dimensions than are needed?
 
-    python -m experiments.sparse_coding                15 minutes on two cores
+    python -m experiments.sparse_coding                not timed yet
     python -m experiments.sparse_coding --smoke        seconds, on small digits, numbers without meaning
     python -m experiments.sparse_coding --preset long  100 epochs, 8 to 256 dimensions
 
