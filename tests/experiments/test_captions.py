@@ -34,10 +34,10 @@ def test_never_are_both_missing_and_each_is_as_often_as_said():
     assert abs((~text).mean() - digits.IMAGE_ALONE) < 0.015
 
 
-@pytest.mark.slow  # three models, each drawn again for fourteen words
+@pytest.mark.slow  # four models, each drawn again for many words
 def test_the_smoke_run_scores_every_word_with_the_image_and_without(tmp_path):
     numbers = smoke_run(experiment, tmp_path, train=False)
-    assert list(numbers["models"]) == ["side by side", "product", "mixture"]
+    assert list(numbers["models"]) == ["side by side", "either missing", "product", "mixture"]
     told = {f"follows_{thing}{where}" for thing in ("thickness", "width", "slant", "digit") for where in ("", ", text alone")}
     assert told <= set(numbers["models"]["product"])
     assert 0.0 <= numbers["models"]["mixture"]["follows_digit"]["mean"] <= 1.0
