@@ -16,7 +16,7 @@ import numpy as np
 
 import vae
 from experiments.laws_of_codes import samples
-from vae.command import smoked, write_results
+from vae.command import smoked
 from vae.evaluation import features
 from vae.evaluation.comparison import numbers_of_models, table_of_models
 from vae.evaluation.sample_quality import DistanceAndCoverage, distance_and_coverage
@@ -54,7 +54,7 @@ def main(config: Config) -> None:
     numbers = numbers_of_models(found)
     figure = vae.visualise.samples_by_row([np.clip(of[:10], 0.0, 1.0) for of in drawn.values()], row_names=list(drawn))
     table = table_of_models(numbers, {of: (of, 3) for of in DistanceAndCoverage._fields})
-    write_results(config, "second_stage", numbers, table, figure, data.sha256)
+    vae.reports.write_results(config.workdir, "second_stage", numbers, table, figure, config, data.sha256)
 
 
 if __name__ == "__main__":

@@ -46,12 +46,19 @@ def pytest_addoption(parser):
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Mark the cases of a test slow that its mark `slow_but` does not name."""
+def pytest_collection_modifyitems(config, items):
+    """Mark the cases of a test slow that its mark `slow_but` does not name; refuse a name that no case has."""
+    whole = not config.getoption("lf", False) and not any("::" in argument for argument in config.args)
+    missing = set()
     for item in items:
         kept = [name for mark in item.iter_markers("slow_but") for name in mark.args]
+        test = item.nodeid.partition("[")[0]
+        missing |= {(test, name) for name in kept if whole}
         if kept and item.callspec.id not in kept:
             item.add_marker("slow")
+    missing -= {(item.nodeid.partition("[")[0], item.callspec.id) for item in items if hasattr(item, "callspec")}
+    if missing:
+        raise pytest.UsageError(f"slow_but names cases that there are not: {sorted(missing)}; use the names of --collect-only.")
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,7 @@ def test_every_latent_family_trains(latents):
     assert any(jax.tree.leaves(moved["posterior"]))
 
 
-@pytest.mark.slow_but("mixed", "negative_binomial", "bernoulli")
+@pytest.mark.slow_but("mixed", "negative_binomial")
 @pytest.mark.parametrize("likelihood", sorted(set(LIKELIHOODS) - {"bernoulli"}))
 def test_every_likelihood_trains(likelihood):
     data, x = OF_THEIR_OWN.get(likelihood, (Data(SHAPE, "real"), None))

@@ -33,13 +33,8 @@ OURS = {
 }
 
 
-SLOW = pytest.mark.slow  # five to ten seconds each of compiling; two models with everything in them stand for them
-
-
-@pytest.mark.slow_but("bottom-up")
-@pytest.mark.parametrize(
-    "name", [name if name in ("bottom-up", "a class and a code") else pytest.param(name, marks=SLOW) for name in OURS]
-)
+@pytest.mark.slow_but("bottom-up")  # five to ten seconds each of compiling
+@pytest.mark.parametrize("name", OURS)
 def test_toys_pass(name):
     model, x, skip = OURS[name]
     used = check_model(model, x, KEY, skip=skip)

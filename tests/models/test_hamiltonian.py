@@ -180,7 +180,7 @@ def test_what_has_no_meaning_is_refused(run):
     outside = fitted.trained.infer(jnp.asarray(DATA[0]))(KEY).latents[0].posterior
     with pytest.raises(TypeError, match="outside of its model"):
         outside.sample(KEY)
-    sphere = vae.models.hamiltonian_mlp(Data((4,), "real"), 3, (4,), latents="power_spherical")
+    sphere = vae.models.hamiltonian_mlp(Data((4,), "real"), 3, hidden=(4,), latents="power_spherical")
     with pytest.raises(TypeError, match="PowerSpherical with the prior UniformSphere; wanted densities over all real vectors"):
         jax.eval_shape(lambda key: vae.Trained(sphere, *sphere.init(key)).infer(jnp.zeros(4))(key), KEY)
     for wrong in ({"steps": 0}, {"step_size": 0.6}, {"heat": 1.0}):

@@ -71,7 +71,7 @@ def test_what_is_written(found, images, tmp_path, capsys):
     assert "bright" in table.splitlines()[0]
     assert len(table.splitlines()) == 2 + len(found[0])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vae.reports.detecting.flags_as_json", lambda config: {})
+        patch.setattr("vae.reports.writing.flags_as_json", lambda config: {})
         write_areas(tmp_path, found[0], images, Flags(), "digest")
     assert (tmp_path / "areas.md").read_text() == table
     assert json.loads((tmp_path / "areas.json").read_text())["areas"]["one: NLL"]["bright"]["mean"] > 0.9

@@ -3,7 +3,6 @@
 from vae.command import console as console
 from vae.command.comparing import ComparisonFlags as ComparisonFlags
 from vae.command.comparing import comparison as comparison
-from vae.command.comparing import write_results as write_results
 from vae.command.flags import Flags as Flags
 from vae.command.flags import smoked as smoked
 from vae.command.line import main as main

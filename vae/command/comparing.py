@@ -13,11 +13,10 @@ from vae.command.flags import name_of_module, smoked, with_size
 from vae.command.line import flags_of, run
 from vae.evaluation.comparison import Measured
 from vae.reports.comparing import Comparison, compare, with_data
+from vae.reports.writing import write_results
 from vae.training.experiment import Experiment
 from vae.training.fitting import data_sha256
 from vae.training.identity import train_digests
-from vae.training.origin import flags_as_json
-from vae.training.provenance import provenance, write_json
 
 SMOKE = {"steps": 40, "seeds": 2, "images": 40, "samples": 20}
 """What `--smoke` makes of the common flags."""
@@ -121,7 +120,7 @@ def compare_and_write(script: Script, config: Any) -> int:
     )
     draw = script.figure or (lambda config, found, title: found.figure(title))
     table, picture = found.table(script.columns), draw(config, found, script.title)
-    write_results(config, name, found.numbers, table, picture, first_data(variants))
+    write_results(config.workdir, name, found.numbers, table, picture, config, first_data(variants))
     return 0
 
 
@@ -142,19 +141,3 @@ def say(name: str, measured: Measured) -> None:
 def first_data(variants: Mapping[str, Experiment]) -> str:
     """The digest of the first variant's training data."""
     return data_sha256(train_digests(next(iter(variants.values())).data.train))
-
-
-def write_results(config: Any, name: str, numbers: Mapping[str, Any], table: str, figure: Any, data: str) -> None:
-    """Print the table; write `name`.json, .md and .png into `config.workdir`: numbers with where they are from, table, figure.
-
-    config: the flags of the script, for the JSON too.
-    data:   the digest of the data.
-    """
-    from vae import visualise
-
-    config.workdir.mkdir(parents=True, exist_ok=True)
-    record = {"config": flags_as_json(config), **numbers, "provenance": provenance(sys.argv, data)}
-    write_json(config.workdir / f"{name}.json", record)
-    (config.workdir / f"{name}.md").write_text(table, encoding="utf-8")
-    visualise.save(figure, config.workdir / f"{name}.png")
-    print(table + f"written: {config.workdir / name}.json, .md and .png")

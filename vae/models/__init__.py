@@ -20,7 +20,7 @@ Around any model
 By plain numbers and names, as a configuration file holds them
     presets.py, context_presets.py, deep_presets.py, code_presets.py
     choices.py, code_choices.py     what the names stand for
-    seen.py                         units, views and masks, the same for all of them
+    seen.py, views.py               units, views and masks, the same for all of them
 
 Parts of these
     group.py             one latent group of a trace

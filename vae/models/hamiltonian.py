@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar, NoReturn
 
@@ -183,17 +183,6 @@ def require_movable(trace: Trace) -> Latent:
     return group
 
 
-def hamiltonian_mlp(
-    data: Data,
-    latent_dim: int = 20,
-    hidden: Sequence[int] = (400,),
-    activation: str = "relu",
-    likelihood: str | None = None,
-    latents: str = "normal",
-    std: float | None = None,
-    steps: int = 3,
-    step_size: float = 0.1,
-) -> Model:
-    """The model of `mlp` with a Hamiltonian posterior of so many leapfrog steps; see `hamiltonian_posterior`."""
-    model = mlp(data, latent_dim, hidden, activation, likelihood, latents, std)
-    return hamiltonian_posterior(model, latent_dim, steps, step_size)
+def hamiltonian_mlp(data: Data, latent_dim: int = 20, *, steps: int = 3, step_size: float = 0.1, **arguments: Any) -> Model:
+    """The model of `mlp`, which takes the other arguments, with a Hamiltonian posterior; see `hamiltonian_posterior`."""
+    return hamiltonian_posterior(mlp(data, latent_dim, **arguments), latent_dim, steps, step_size)

@@ -7,6 +7,7 @@ places before it have left, which is what sampling needs: n places cost n steps,
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -105,18 +106,7 @@ def over_grid(trunk: Trunk, grid: tuple[int, ...], depth: int, codes: int, width
     """
     places = math.prod(grid)
     conditioned = bool(jax.tree.leaves(context))
-
-    def init(key: Key) -> PyTree:
-        keys = jax.random.split(key, 5)
-        context_dim = jax.eval_shape(flatten, context).size if conditioned else 0
-        return {
-            "embedding": 0.1 * jax.random.normal(keys[0], (depth, codes, width)),
-            "position": 0.1 * jax.random.normal(keys[1], (places, width)),
-            "trunk": trunk.init(keys[2]),
-            "norm": norm_init(width),
-            "head": {"kernel": glorot_uniform(0.1)(keys[3], (depth, width, codes)), "bias": jnp.zeros((depth, codes))},
-            "context": glorot_uniform()(keys[4], (context_dim, width)) if conditioned else (),
-        }
+    init = partial(grid_init, trunk, places, depth, codes, width, context)
 
     def everywhere(params: PyTree, context: PyTree) -> Float[Array, "places width"]:
         own = params["position"]
@@ -162,27 +152,44 @@ def over_grid(trunk: Trunk, grid: tuple[int, ...], depth: int, codes: int, width
 # Trunks
 
 
+def grid_init(trunk: Trunk, places: int, depth: int, codes: int, width: int, context: PyTree, key: Key) -> PyTree:
+    """Parameters of `over_grid`: E, p, those of the trunk and of its norm, W and b, C."""
+    keys = jax.random.split(key, 5)
+    conditioned = bool(jax.tree.leaves(context))
+    context_dim = jax.eval_shape(flatten, context).size if conditioned else 0
+    return {
+        "embedding": 0.1 * jax.random.normal(keys[0], (depth, codes, width)),
+        "position": 0.1 * jax.random.normal(keys[1], (places, width)),
+        "trunk": trunk.init(keys[2]),
+        "norm": norm_init(width),
+        "head": {"kernel": glorot_uniform(0.1)(keys[3], (depth, width, codes)), "bias": jnp.zeros((depth, codes))},
+        "context": glorot_uniform()(keys[4], (context_dim, width)) if conditioned else (),
+    }
+
+
+def attention_layer_init(key: Key, width: int) -> PyTree:
+    """Parameters of one layer: of what attends, and of what is computed at each place."""
+    keys = jax.random.split(key, 4)
+    return {
+        "attend": {
+            "norm": norm_init(width),
+            "in": dense_init(keys[0], width, 3 * width),
+            "out": dense_init(keys[1], width, width),
+        },
+        "think": {
+            "norm": norm_init(width),
+            "in": dense_init(keys[2], width, 4 * width),
+            "out": dense_init(keys[3], 4 * width, width),
+        },
+    }
+
+
 def attention(places: int, width: int, layers: int, heads: int) -> Trunk:
     """Layers of self-attention over the places up to one's own, and of a perceptron at each place."""
     size = width // heads
 
-    def layer_init(key: Key) -> PyTree:
-        keys = jax.random.split(key, 4)
-        return {
-            "attend": {
-                "norm": norm_init(width),
-                "in": dense_init(keys[0], width, 3 * width),
-                "out": dense_init(keys[1], width, width),
-            },
-            "think": {
-                "norm": norm_init(width),
-                "in": dense_init(keys[2], width, 4 * width),
-                "out": dense_init(keys[3], 4 * width, width),
-            },
-        }
-
     def init(key: Key) -> PyTree:
-        return tuple(layer_init(own) for own in jax.random.split(key, layers))
+        return tuple(attention_layer_init(own, width) for own in jax.random.split(key, layers))
 
     def queries_keys_values(params: PyTree, x: Array) -> tuple[Array, Array, Array]:
         """Three arrays (*places, heads, size)."""

@@ -55,6 +55,8 @@ def frozen(infer: Callable[[Params], Callable[..., Trace]], params: Params) -> C
         log w = log p(x, z; theta) - log q(z | x; stop(phi), stop(theta))
 
     infer: parameters -> draw. The encoder is passed once more where such a draw is used, which a compiler sees to be the same.
+
+    The draw is of given values, through which the path goes; what it draws itself would have none in log q.
     """
 
     def draw(key: Key, values: tuple = ()) -> Trace:

@@ -1,6 +1,5 @@
 """How well the scores of several models tell out-sets from the in-set: numbers over seeds, a table, a figure."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +10,8 @@ import numpy as np
 from vae.evaluation.anomaly import compressed_size, mean_intensity, placements
 from vae.evaluation.anomaly_scores import scores_by_name
 from vae.evaluation.comparison import Summary, markdown_table, mean_with_errors, over_seeds
+from vae.reports.writing import write_results
 from vae.trained import Trained
-from vae.training.origin import flags_as_json
-from vae.training.provenance import provenance, write_json
 from vae.types import PyTree
 from vae.visualise import image_grid, save
 from vae.visualise.comparisons import Interval, intervals
@@ -80,14 +78,10 @@ def write_areas(folder: Path, found: Areas, sets: Mapping[str, np.ndarray], conf
 
     config, data_sha256: the flags of the script and the digest of its data, for the JSON.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    origin = {"config": flags_as_json(config), "provenance": provenance(sys.argv, data_sha256)}
-    write_json(folder / "areas.json", {**origin, "areas": found})
-    (folder / "areas.md").write_text(table_of_areas(found), encoding="utf-8")
-    save(figure_of_areas(found, "What tells the out-sets from the in-set"), folder / "areas.png")
+    figure = figure_of_areas(found, "What tells the out-sets from the in-set")
+    write_results(folder, "areas", {"areas": found}, table_of_areas(found), figure, config, data_sha256)
     shown = np.concatenate([images[:SHOWN] for images in sets.values()])
     save(image_grid(shown, SHOWN, "The sets, before they are binarised", row_names=list(sets)), folder / "sets.png")
-    print(table_of_areas(found) + f"written: {folder / 'areas'}.json, .md and .png, and sets.png")
 
 
 def table_of_areas(found: Areas) -> str:
